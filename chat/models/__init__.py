@@ -1,0 +1,4 @@
+from chat.models.conversations import Conversation, Message
+from chat.models.turns import IdempotencyRecord, Turn
+
+__all__ = ["Conversation", "IdempotencyRecord", "Message", "Turn"]

@@ -1,0 +1,164 @@
+"""Conversations and the messages in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from common.models import Record
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def visible_to(self, user: User) -> ConversationQuerySet:
+        """Those that exist for `user`: the own ones."""
+        return self.filter(owner=user)
+
+
+class Conversation(Record):
+    """A tree of messages between a person and models.
+
+    `last_position` is raised by every transaction that writes to the transcript, so that commit
+    order is position order. `epoch` is raised by whatever must silence a running turn.
+    `tokens` and `cost` (billionths of the currency unit) sum what its turns used.
+    """
+
+    class TitleSource(models.TextChoices):
+        NONE = "none", _("None")
+        AUTO = "auto", _("Automatic")
+        USER = "user", _("A person")
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="conversations",
+        verbose_name=_("owner"),
+    )
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    title_source = models.CharField(
+        _("title by"), max_length=8, choices=TitleSource.choices, default=TitleSource.NONE
+    )
+    model = models.CharField(_("model"), max_length=200, blank=True)
+    system_prompt = models.TextField(_("system prompt"), blank=True)
+    parameters = models.JSONField(_("parameters"), default=dict, blank=True)
+    archived = models.BooleanField(_("archived"), default=False)
+    pinned = models.BooleanField(_("pinned"), default=False)
+    message_count = models.PositiveIntegerField(_("messages"), default=0, editable=False)
+    tokens = models.PositiveBigIntegerField(_("tokens"), default=0, editable=False)
+    cost = models.PositiveBigIntegerField(_("cost"), default=0, editable=False)
+    last_position = models.PositiveBigIntegerField(default=0, editable=False)
+    epoch = models.PositiveIntegerField(default=0, editable=False)
+    updated_at = models.DateTimeField(_("last activity"), default=timezone.now, editable=False)
+
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
+        indexes = [
+            # A person's list, newest activity first.
+            models.Index(fields=["owner", "-updated_at", "-id"], name="conversations_of_owner")
+        ]
+
+    def __str__(self) -> str:
+        return self.title or str(self.id)
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def visible_to(self, user: User) -> MessageQuerySet:
+        """The messages of conversations that exist for `user`."""
+        return self.filter(conversation__owner=user)
+
+
+class Message(Record):
+    """One message of a transcript. Its place is `position`, never its id or a time.
+
+    An answer takes `position` when its turn begins and `ended_position` when it ends. `seconds`
+    is how long the turn took; `cost` is in billionths of the currency unit.
+    """
+
+    class Role(models.TextChoices):
+        SYSTEM = "system", _("System")
+        USER = "user", _("User")
+        ASSISTANT = "assistant", _("Assistant")
+        AGENT = "agent", _("Agent")
+        TOOL = "tool", _("Tool")
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("Pending")
+        STREAMING = "streaming", _("Streaming")
+        COMPLETE = "complete", _("Complete")
+        STOPPED = "stopped", _("Stopped")
+        INTERRUPTED = "interrupted", _("Interrupted")
+        FAILED = "failed", _("Failed")
+
+    conversation = models.ForeignKey(
+        Conversation,
+        on_delete=models.CASCADE,
+        related_name="messages",
+        verbose_name=_("conversation"),
+    )
+    # The service deletes whole subtrees in one statement; the database checks it at commit.
+    parent = models.ForeignKey(
+        "self",
+        on_delete=models.DO_NOTHING,
+        related_name="children",
+        null=True,
+        blank=True,
+        verbose_name=_("parent"),
+    )
+    role = models.CharField(_("role"), max_length=9, choices=Role.choices)
+    status = models.CharField(
+        _("status"), max_length=11, choices=Status.choices, default=Status.COMPLETE
+    )
+    content = models.TextField(_("content"), blank=True)
+    reasoning = models.TextField(_("reasoning"), blank=True)
+    tool_calls = models.JSONField(_("tool calls"), default=list, blank=True)
+    sources = models.JSONField(_("sources"), default=list, blank=True)
+    model = models.CharField(_("model"), max_length=200, blank=True)
+    fallback = models.BooleanField(_("answered by a fallback"), default=False)
+    prompt_tokens = models.PositiveBigIntegerField(_("prompt tokens"), null=True, blank=True)
+    completion_tokens = models.PositiveBigIntegerField(
+        _("completion tokens"), null=True, blank=True
+    )
+    cost = models.PositiveBigIntegerField(_("cost"), null=True, blank=True)
+    usage_estimated = models.BooleanField(_("usage is estimated"), default=False)
+    seconds = models.FloatField(_("seconds"), null=True, blank=True)
+    context = models.JSONField(_("context"), null=True, blank=True)
+    error_code = models.CharField(_("error code"), max_length=32, blank=True)
+    error_detail = models.CharField(_("error detail"), max_length=300, blank=True)
+    position = models.PositiveBigIntegerField(_("position"))
+    ended_position = models.PositiveBigIntegerField(_("end position"), null=True, blank=True)
+    edited_at = models.DateTimeField(_("edited at"), null=True, blank=True)
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["conversation", "position"], name="message_position_is_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.id}"
+
+    def usage(self) -> dict[str, Any] | None:
+        """Tokens and cost (billionths), or None while nothing was counted."""
+        if self.prompt_tokens is None or self.completion_tokens is None:
+            return None
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
+            "cost": self.cost or 0,
+            "estimated": self.usage_estimated,
+        }

@@ -1,0 +1,3 @@
+from quotas.models.ledger import Hold, Subject, UsageRecord
+
+__all__ = ["Hold", "Subject", "UsageRecord"]

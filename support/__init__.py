@@ -1,0 +1,1 @@
+"""The desk: customers answered by AI first and by people when it matters. It comes after chat."""

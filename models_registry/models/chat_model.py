@@ -1,0 +1,132 @@
+"""What people chat with, and who may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext_lazy as _
+
+from common.models import Record
+from models_registry.models.connection import PERSONAL, SYSTEM, Connection
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+class ChatModelQuerySet(models.QuerySet["ChatModel"]):
+    def open_to(self, user: User) -> ChatModelQuerySet:
+        """Those whose access lets `user` in, enabled or not."""
+        by_role = ChatModel.roles.through.objects.filter(
+            chatmodel=OuterRef("pk"), group__user=user.pk
+        )
+        by_name = ChatModel.users.through.objects.filter(chatmodel=OuterRef("pk"), user=user.pk)
+        system = Q(owner__isnull=True) & (Q(everyone=True) | Exists(by_role) | Exists(by_name))
+        return self.filter(Q(owner=user.pk) | system)
+
+    def enabled(self) -> ChatModelQuerySet:
+        return self.filter(enabled=True, connection__enabled=True)
+
+    def usable_by(self, user: User) -> ChatModelQuerySet:
+        """Those `user` can chat with now. Their own hides a system one of the same name."""
+        own = ChatModel.objects.filter(owner=user.pk, name=OuterRef("name"))
+        shadowed = Q(owner__isnull=True) & Exists(own)
+        return self.open_to(user).enabled().exclude(shadowed)
+
+    def manageable_by(self, user: User) -> ChatModelQuerySet:
+        """Their own, and the system ones if they may see all of those."""
+        own = Q(owner=user.pk)
+        if user.has_perm("models_registry.view_chatmodel"):
+            own |= Q(owner__isnull=True)
+        return self.filter(own)
+
+
+class ChatModel(Record):
+    """A name people chat with, offered through a connection.
+
+    Prices are integers: billionths of the currency unit per 1,000,000 tokens.
+    """
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="chat_models",
+        verbose_name=_("owner"),
+        help_text=_("Empty for a model of the deployment."),
+    )
+    connection = models.ForeignKey(
+        Connection,
+        on_delete=models.CASCADE,
+        related_name="chat_models",
+        verbose_name=_("connection"),
+    )
+    name = models.CharField(_("name"), max_length=200)
+    upstream_name = models.CharField(
+        _("upstream name"), max_length=200, help_text=_("What the provider is asked for.")
+    )
+    display_name = models.CharField(_("display name"), max_length=80, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    context_window = models.PositiveIntegerField(_("context window"), null=True, blank=True)
+    max_output_tokens = models.PositiveIntegerField(_("most output tokens"), null=True, blank=True)
+    capabilities = models.JSONField(_("capabilities"), default=list, blank=True)
+    input_price = models.BigIntegerField(_("input price"), default=0)
+    output_price = models.BigIntegerField(_("output price"), default=0)
+    cached_price = models.BigIntegerField(
+        _("price of cached input"),
+        null=True,
+        blank=True,
+        help_text=_("Empty: as any other input."),
+    )
+    everyone = models.BooleanField(
+        _("open to everyone"), default=False, help_text=_("For models of the deployment.")
+    )
+    roles = models.ManyToManyField(
+        Group, blank=True, related_name="chat_models", verbose_name=_("roles")
+    )
+    users = models.ManyToManyField(
+        settings.AUTH_USER_MODEL,
+        blank=True,
+        related_name="granted_models",
+        verbose_name=_("people"),
+    )
+    # Ids of models, in the order they are tried. A plain list, so that a turn of a model without
+    # fallbacks costs no query; ids that are gone are simply not found.
+    fallbacks = models.JSONField(_("fallbacks"), default=list, blank=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    objects = ChatModelQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("model")
+        verbose_name_plural = _("models")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"],
+                condition=Q(owner__isnull=True),
+                name="one_system_model_per_name",
+            ),
+            models.UniqueConstraint(
+                fields=["owner", "name"],
+                condition=Q(owner__isnull=False),
+                name="one_personal_model_per_name",
+            ),
+            models.CheckConstraint(
+                condition=Q(input_price__gte=0)
+                & Q(output_price__gte=0)
+                & (Q(cached_price__isnull=True) | Q(cached_price__gte=0)),
+                name="model_prices_are_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def scope(self) -> str:
+        return SYSTEM if self.owner_id is None else PERSONAL

@@ -1,0 +1,106 @@
+"""From a name to what a turn needs to speak with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from constance import config
+from django.db.models import F, Q
+
+from common.crypto import Undecryptable
+from common.errors import NotFound
+from models_registry.errors import ModelUnavailable
+from models_registry.models import ChatModel
+from models_registry.providers.base import Endpoint, Prices, Route
+from models_registry.services.endpoints import endpoint_of
+from models_registry.tokens import encoding_for
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+__all__ = ["Endpoint", "Prices", "Route", "resolve_model", "routes_for"]
+
+MAX_ROUTES = 3
+
+
+def resolve_model(user: User, name: str | None) -> ChatModel:
+    """The model `user` means by `name`; None is the default one.
+
+    NotFound for a name that is not theirs to use, ModelUnavailable when it is switched off.
+    """
+    if name is None:
+        return _default_model(user)
+    model = _of_name(user, name)
+    if model is None:
+        raise NotFound()
+    if not (model.enabled and model.connection.enabled):
+        raise ModelUnavailable()
+    return model
+
+
+def _of_name(user: User, name: str) -> ChatModel | None:
+    named = ChatModel.objects.open_to(user).filter(name=name).select_related("connection")
+    # Of two the caller's own wins.
+    return named.order_by(F("owner").asc(nulls_last=True)).first()
+
+
+def _default_model(user: User) -> ChatModel:
+    """The configured one; else the first usable; `offline` only where there is no other."""
+    if config.default_model:
+        model = _of_name(user, config.default_model)
+        if model is not None and model.enabled and model.connection.enabled:
+            return model
+    usable = ChatModel.objects.usable_by(user).select_related("connection")
+    built_in = Q(connection__provider="offline")
+    model = usable.exclude(built_in).order_by("id").first() or usable.filter(built_in).first()
+    if model is None:
+        raise ModelUnavailable()
+    return model
+
+
+def routes_for(model: ChatModel, user: User) -> list[Route]:
+    """`model`, then its fallbacks that `user` may use: at most three.
+
+    ModelUnavailable if the key of `model` cannot be decrypted; such a fallback is left out.
+    """
+    try:
+        routes = [_route(model, user)]
+    except Undecryptable as exc:
+        raise ModelUnavailable() from exc
+    for fallback in _fallbacks(model, user):
+        if len(routes) == MAX_ROUTES:
+            break
+        try:
+            routes.append(_route(fallback, user))
+        except Undecryptable:
+            continue
+    return routes
+
+
+def _fallbacks(model: ChatModel, user: User) -> list[ChatModel]:
+    if not model.fallbacks:
+        return []
+    usable = ChatModel.objects.open_to(user).enabled().select_related("connection")
+    found = usable.in_bulk([UUID(each) for each in model.fallbacks])
+    return [found[UUID(each)] for each in model.fallbacks if UUID(each) in found]
+
+
+def _route(model: ChatModel, user: User) -> Route:
+    return Route(
+        model_id=model.id,
+        name=model.name,
+        protocol=model.connection.provider,
+        endpoint=endpoint_of(model.connection, user),
+        upstream_name=model.upstream_name,
+        context_window=model.context_window,
+        max_output_tokens=model.max_output_tokens,
+        encoding=encoding_for(model.upstream_name),
+        prices=Prices(
+            input=model.input_price,
+            output=model.output_price,
+            cached=model.input_price if model.cached_price is None else model.cached_price,
+        ),
+        capabilities=frozenset(model.capabilities),
+        owner_id=model.owner_id,
+    )

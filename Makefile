@@ -1,0 +1,61 @@
+# Parley's commands; `make help` lists them. Needs Python 3.11 or newer, the rest it installs.
+
+PYTHON ?=
+WORKERS ?= 2
+POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/parley
+TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
+CODE := config common accounts models_registry quotas chat support
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+DEV := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-postgres test-faults lint format types bench requirements FORCE
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: $(VENV)/.installed ## Install what is missing, set everything up and serve on http://127.0.0.1:8000
+	@exec $(RUN) manage.py serve
+
+test: $(DEV) ## Run the whole test suite on SQLite and in memory, end-to-end tests included
+	$(RUN) -m pytest -n $(WORKERS) --dist loadscope
+
+test-postgres: $(DEV) ## The same on PostgreSQL and Redis (POSTGRES_URL, TEST_REDIS_URL)
+	DATABASE_URL='$(POSTGRES_URL)' REDIS_URL='$(TEST_REDIS_URL)' $(RUN) -m pytest -n $(WORKERS) --dist loadscope
+
+test-faults: $(DEV) ## Run the slow tests of faults and of everything that takes its time
+	$(RUN) -m pytest tests/faults
+
+lint: $(DEV) ## Check style, imports between apps, and missing migrations
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(RUN) manage.py makemigrations --check --dry-run
+
+types: $(DEV) ## Check types, strictly
+	$(RUN) -m mypy $(CODE) manage.py tests bench
+
+format: $(DEV) ## Lay out the code and mend what can be mended
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: $(DEV) ## Measure streaming against a bare relay (docs/performance.md); takes about two minutes
+	$(RUN) -m bench.run
+
+requirements: $(DEV) ## Pin requirements*.in anew into requirements*.txt, with hashes
+	UV_CUSTOM_COMPILE_COMMAND='make requirements' $(UV_COMPILE) requirements.in -o requirements.txt
+	UV_CUSTOM_COMPILE_COMMAND='make requirements' $(UV_COMPILE) requirements-dev.in -o requirements-dev.txt
+
+UV_COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links $(UPGRADE)
+
+# The stamps make a warm start install nothing. A virtual environment whose Python is gone is made anew.
+$(VENV)/.installed: requirements.txt $(if $(wildcard $(VENV)/bin/python),,FORCE)
+	@sh bin/install '$(PYTHON)' requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(VENV)/.installed
+	@sh bin/install '$(PYTHON)' requirements.txt requirements-dev.txt
+	@touch $@

@@ -1,0 +1,15 @@
+from accounts.models.mails import Letter, MailLink, OutgoingMail
+from accounts.models.sign_ins import Session, SignIn, SignInFailures, live_sign_in
+from accounts.models.users import Role, User
+
+__all__ = [
+    "Letter",
+    "MailLink",
+    "OutgoingMail",
+    "Role",
+    "Session",
+    "SignIn",
+    "SignInFailures",
+    "User",
+    "live_sign_in",
+]

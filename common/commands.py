@@ -1,0 +1,186 @@
+"""The base of `manage.py` commands: subcommands, `--format table|json`, exit codes.
+
+Exit 0: done. 1: refused, and the reason is on stderr. 2: the command line itself is wrong.
+A handler returns what there is to say: rows (a list of dicts), one record (a dict), a sentence,
+or nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    DjangoHelpFormatter,
+)
+
+from common.errors import AppError
+
+Answer = Sequence[Mapping[str, Any]] | Mapping[str, Any] | str | None
+Handler = Callable[..., Answer]
+
+
+class Refused(CommandError):
+    """An expected failure, printed as one line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, returncode=1)
+
+
+class _Help(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Examples keep their lines."""
+
+
+class CliCommand(BaseCommand):
+    """One thing to do: override `add_options` and `run`."""
+
+    examples: ClassVar[Sequence[str]] = ()
+    suppressed_base_arguments = {
+        "--version",
+        "--verbosity",
+        "--settings",
+        "--pythonpath",
+        "--traceback",
+        "--no-color",
+        "--force-color",
+        "--skip-checks",
+    }
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        kwargs.setdefault("formatter_class", _Help)
+        if self.examples:
+            lines = "\n".join(f"  {example}" for example in self.examples)
+            kwargs.setdefault("epilog", f"examples:\n{lines}")
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        self.add_options(parser)
+        _add_format(parser)
+
+    def add_options(self, parser: CommandParser) -> None:
+        """Add what this command takes."""
+
+    def run(self, **options: Any) -> Answer:
+        raise NotImplementedError
+
+    def handler(self, options: dict[str, Any]) -> Handler:
+        return self.run
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        as_json = options.pop("format", "table") == "json"
+        try:
+            answer = self.handler(options)(**options)
+        except AppError as error:
+            if as_json:
+                self.stderr.write(dump_json(error.as_problem()), style_func=str)
+                sys.exit(1)
+            raise Refused(_sentence(error)) from error
+        if answer is not None:
+            self.stdout.write(_as_json(answer) if as_json else _as_text(answer))
+
+
+class CliGroup(CliCommand):
+    """Several things to do with one kind of thing: override `add_commands`."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        self._commands = parser.add_subparsers(
+            dest="command", required=True, title="commands", metavar="COMMAND"
+        )
+        self.add_commands()
+
+    def add_commands(self) -> None:
+        """Call `self.add` for each subcommand."""
+        raise NotImplementedError
+
+    def add(self, name: str, handler: Handler, *, help: str) -> CommandParser:  # noqa: A002 argparse's word
+        parser: CommandParser = self._commands.add_parser(name, help=help, description=help)
+        parser.set_defaults(handler=handler)
+        _add_format(parser)
+        return parser
+
+    def handler(self, options: dict[str, Any]) -> Handler:
+        handler: Handler = options.pop("handler")
+        options.pop("command")
+        return handler
+
+
+def usage_error(text: str) -> CommandError:
+    """What to raise when the options do not go together."""
+    return CommandError(text, returncode=2)
+
+
+def dump_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows under the keys of the first one, each column as wide as it needs."""
+    if not rows:
+        return ""
+    names = list(rows[0])
+    lines = [[name.upper().replace("_", " ") for name in names]]
+    lines += [[_cell(row.get(name)) for name in names] for row in rows]
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(names))]
+    return "\n".join(
+        "  ".join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _add_format(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="How to print (table)."
+    )
+
+
+def _sentence(error: AppError) -> str:
+    if not error.errors:
+        return str(error)
+    return " ".join(
+        f"{field}: {' '.join(str(text) for text in texts)}" for field, texts in error.errors.items()
+    )
+
+
+def _as_json(answer: Answer) -> str:
+    return dump_json({"detail": answer} if isinstance(answer, str) else answer)
+
+
+def _as_text(answer: Answer) -> str:
+    if isinstance(answer, str):
+        return answer
+    if isinstance(answer, Mapping):
+        width = max((_width(name) for name in answer), default=0)
+        return "\n".join(
+            f"{name.replace('_', ' '):<{width}}  {_cell(value)}" for name, value in answer.items()
+        )
+    return table(answer or ())
+
+
+def _cell(value: Any) -> str:
+    """`value` on one line, with nothing in it that a terminal would obey."""
+    if value is None:
+        text = "-"
+    elif isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif isinstance(value, list | tuple | set | frozenset):
+        text = ", ".join(str(item) for item in value) or "-"
+    else:
+        text = str(value)
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: Chinese takes two, a combining mark none."""
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )

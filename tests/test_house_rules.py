@@ -1,0 +1,108 @@
+"""Rules of this house that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.errors import AppError
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = ("common", "accounts", "models_registry", "quotas", "chat", "support", "config")
+SOURCES = {".py", ".sh", ".js", ".css", ".html"}
+
+
+def _files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    paths = [ROOT / name for name in listed.stdout.splitlines()]
+    return [path for path in paths if path.is_file() and "vendor" not in path.parts]
+
+
+FILES = _files()
+PYTHON = [path for path in FILES if path.suffix == ".py"]
+
+
+def _subclasses(cls: type[AppError]) -> Iterator[type[AppError]]:
+    for child in cls.__subclasses__():
+        yield child
+        yield from _subclasses(child)
+
+
+def test_no_source_file_is_longer_than_400_lines():
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in FILES
+        if path.suffix in SOURCES and "migrations" not in path.parts
+        for lines in [path.read_text(encoding="utf-8").count("\n")]
+        if lines > 400
+    }
+
+    assert long == {}
+
+
+def test_no_two_errors_define_one_code():
+    for app in APPS:
+        package = importlib.import_module(app)
+        for module in pkgutil.walk_packages(package.__path__, f"{app}."):
+            if module.name.rsplit(".", 1)[-1] == "errors":
+                importlib.import_module(module.name)
+
+    owners = defaultdict(list)
+    classes: set[type[AppError]] = {AppError, *_subclasses(AppError)}
+    for cls in classes:
+        if "code" in vars(cls) and cls.__module__.split(".")[0] in APPS:
+            owners[cls.code].append(f"{cls.__module__}.{cls.__qualname__}")
+
+    assert {code: names for code, names in owners.items() if len(names) > 1} == {}
+
+
+@pytest.mark.parametrize("path", [p for p in PYTHON if "migrations" in p.parts], ids=str)
+def test_migrations_import_no_code_of_the_apps(path):
+    # A migration must still run when today's code is long gone.
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+
+    assert names.isdisjoint(APPS)
+
+
+def test_the_environment_is_read_in_one_place():
+    allowed = {
+        "config/env.py",
+        "config/celery.py",
+        "config/asgi.py",
+        "config/settings_test.py",
+        "manage.py",
+        "deploy/healthcheck.py",
+    }
+    readers = {
+        str(path.relative_to(ROOT))
+        for path in PYTHON
+        if path.relative_to(ROOT).parts[0] not in {"tests", "bench"}
+        and re.search(r"os\.(environ|getenv)", path.read_text(encoding="utf-8"))
+    }
+
+    assert readers <= allowed

@@ -1,0 +1,212 @@
+"""What is shipped around the code: requirements, settings, README, containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+# Read where settings are not: by docker-compose.yml.
+COMPOSE_ONLY = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "NGINX_PORT", "PARLEY_VERSION"}
+
+
+def _text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _requirements(name: str) -> list[tuple[Requirement, str]]:
+    """The lines of a .in file as (requirement, its comment)."""
+    found = []
+    for line in _text(name).splitlines():
+        wanted, _, comment = line.partition("#")
+        if wanted.strip() and not wanted.startswith("-"):
+            found.append((Requirement(wanted.strip()), comment.strip()))
+    return found
+
+
+def _pins(name: str) -> dict[str, Version]:
+    return {
+        match["name"]: Version(match["version"])
+        for match in re.finditer(r"(?m)^(?P<name>[a-z0-9.-]+)==(?P<version>[^ ;\\]+)", _text(name))
+    }
+
+
+def _variables_of_env_example() -> set[str]:
+    return set(re.findall(r"(?m)^#?([A-Z][A-Z0-9_]+)=", _text(".env.example")))
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_every_requirement_says_what_it_is_for_and_is_pinned(name):
+    pins = _pins(f"{name}.txt")
+
+    for requirement, comment in _requirements(f"{name}.in"):
+        assert comment, f"{requirement.name} has no comment"
+        assert requirement.specifier, f"{requirement.name} has no range"
+        assert pins[requirement.name.lower()] in requirement.specifier, requirement.name
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_pin_has_hashes_and_no_file_names_an_index(name):
+    text = _text(name)
+    entries = re.split(r"(?m)^(?=[a-z0-9])", text)[1:]
+
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert not re.search(r"--(extra-)?index-url|--find-links|://", text)
+
+
+def test_the_floors_of_the_security_rows_hold():
+    """D1: known holes lie below these."""
+    floors = {
+        "django": "5.2.19",
+        "djangorestframework": "3.18",
+        "uvicorn": "0.54",
+        "aiohttp": "3.14.4",
+        "pyjwt": "2.15",
+        "h11": "0.16",
+    }
+
+    pins = _pins("requirements.txt")
+
+    assert {
+        name: str(pins[name]) for name, floor in floors.items() if pins[name] < Version(floor)
+    } == {}
+
+
+def test_the_project_s_version_is_one():
+    project = tomllib.loads(_text("pyproject.toml"))["project"]["version"]
+    changelog = re.search(r"(?m)^## v(\S+)", _text("CHANGELOG.md"))
+
+    assert changelog
+    assert changelog[1] == project
+    assert f'VERSION = "{project}"' in _text("config/settings.py")
+
+
+def test_env_example_names_every_setting_and_no_other(tmp_path):
+    script = (
+        "from config import env\n"
+        "read, raw = set(), env.raw\n"
+        "env.raw = lambda name: read.add(name) or raw(name)\n"
+        "import config.settings\n"
+        "print('\\n'.join(sorted(read)))\n"
+    )
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    listed = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert _variables_of_env_example() - COMPOSE_ONLY == set(listed.stdout.split())
+
+
+def test_the_readme_begins_with_two_lines_to_run_and_one_to_test():
+    blocks = re.findall(r"(?ms)^```[a-z]*\n(.*?)^```", _text("README.md"))
+
+    first, second = blocks[0].splitlines(), blocks[1].splitlines()
+    assert len(first) == 2
+    assert re.fullmatch(r"git clone \S+ && cd \S+", first[0])
+    assert first[1] == "make run"
+    assert second == ["make test"]
+
+
+def test_links_in_the_documents_lead_somewhere():
+    broken = []
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        text = re.sub(r"(?ms)^```.*?^```", "", path.read_text(encoding="utf-8"))
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+            if "://" not in target and not (path.parent / target).exists():
+                broken.append(f"{path.relative_to(ROOT)}: {target}")
+
+    assert broken == []
+
+
+def test_make_help_lists_every_target():
+    phony = re.search(r"(?m)^\.PHONY: (.*)$", _text("Makefile"))
+    assert phony
+
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    for target in set(phony[1].split()) - {"FORCE"}:
+        assert re.search(rf"(?m)^  make {target} +\S", shown.stdout), target
+
+
+def test_an_unfit_python_is_told_in_a_sentence(tmp_path):
+    for name in ("bin", "requirements-dev.txt"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    script = tmp_path / "install"
+    script.mkdir()
+    (script / "install").write_text(_text("bin/install"), encoding="utf-8")
+
+    refused = subprocess.run(
+        ["sh", str(script / "install"), "python-that-is-not-there", "requirements.txt"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert refused.returncode == 1
+    assert "needs Python 3.11 or newer" in refused.stderr
+    assert "python-that-is-not-there" in refused.stderr
+
+
+def test_compose_follows_the_specification():
+    compose = yaml.safe_load(_text("docker-compose.yml"))
+
+    schema = json.loads(_text("tests/data/compose-spec.json"))
+    assert [
+        error.message for error in jsonschema.Draft7Validator(schema).iter_errors(compose)
+    ] == []
+
+
+def test_compose_has_the_five_services_of_a_production():
+    services = yaml.safe_load(_text("docker-compose.yml"))["services"]
+
+    assert {"web", "worker", "beat", "postgres", "redis"} <= services.keys()
+    for name in ("web", "worker", "beat"):
+        assert services[name]["read_only"] is True
+        assert services[name]["environment"]["PRODUCTION"] == "true"
+        assert services[name]["environment"]["EMBEDDED_WORKER"] == "false"
+
+
+def test_compose_takes_every_secret_from_the_environment():
+    """D3: Redis has a password; nothing secret stands in the file."""
+    text = _text("docker-compose.yml")
+
+    assert "--requirepass" in text
+    assert set(re.findall(r"\$\{([A-Z_]+)", text)) <= _variables_of_env_example()
+    for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD"):
+        assert re.findall(rf"\$\{{{name}(?!:\?)", text) == []
+
+
+def test_the_image_runs_as_a_fixed_person_without_rights():
+    """D4: a fixed non-root user."""
+    dockerfile = _text("Dockerfile")
+
+    assert re.search(r"(?m)^USER 10001:10001$", dockerfile)
+    assert "--require-hashes" in dockerfile
+    assert re.search(r"(?m)^HEALTHCHECK ", dockerfile)
+
+
+def test_every_dashboard_and_service_file_can_be_read():
+    for path in (ROOT / "deploy").rglob("*.json"):
+        json.loads(path.read_text(encoding="utf-8"))
+    for path in (ROOT / "deploy").rglob("*.yml"):
+        yaml.safe_load(path.read_text(encoding="utf-8"))
+    units = {path.name: path.read_text("utf-8") for path in (ROOT / "deploy").rglob("*.service")}
+    assert "SuccessExitStatus=143" in units["parley@.service"]

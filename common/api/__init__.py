@@ -1,0 +1,1 @@
+"""How REST is spoken here: bases for views, strict input, cursors, problems."""

@@ -1,0 +1,27 @@
+"""Which renderer answers: the one asked for, else the first. Nobody is refused for asking (E9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.http import Http404
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+
+class Negotiation(DefaultContentNegotiation):
+    def select_renderer(
+        self,
+        request: Request,
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,
+    ) -> tuple[BaseRenderer, str]:
+        choices: Sequence[BaseRenderer] = list(renderers)
+        try:
+            chosen: Any = super().select_renderer(request, choices, format_suffix)
+        except (NotAcceptable, Http404):
+            return choices[0], choices[0].media_type or ""
+        return chosen

@@ -1,0 +1,118 @@
+"""Bases of every REST view."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NoReturn
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView, set_rollback
+from rest_framework.viewsets import GenericViewSet
+
+from common import errors, rates
+from common.addresses import address_key, client_address
+from common.problems import as_app_error, problem_response
+from common.text import check_text
+
+logger = logging.getLogger(__name__)
+
+_BODY_METHODS = frozenset({"PUT", "PATCH"})
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse:
+    """Every failure of a view, as a problem. A bug is logged here, once, and shown to nobody."""
+    set_rollback()
+    request: Request = context["request"]
+    if as_app_error(exc) is None:
+        logger.error("A bug while answering %s", request.method, exc_info=exc)
+    return problem_response(exc, request._request)  # noqa: SLF001 DRF's name for it
+
+
+class ApiMixin:
+    """What our two bases share.
+
+    `needs_body`: methods other than PUT, PATCH and `create` that take an object, so that a
+    request without any body is `invalid` and not an empty object.
+    """
+
+    needs_body = False
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        _check_query(request)
+        _check_encoding(request)
+        try:
+            super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        except errors.AppError as refusal:
+            if refusal.status == errors.Unauthenticated.status:
+                _count(request, user=None)
+            raise
+        if self.takes_body(request):
+            _check_body(request)
+
+    def takes_body(self, request: Request) -> bool:
+        return (
+            self.needs_body
+            or request.method in _BODY_METHODS
+            or getattr(self, "action", "") == "create"
+        )
+
+    def check_throttles(self, request: Request) -> None:
+        _count(request, user=request.user if request.user.is_authenticated else None)
+
+    def permission_denied(
+        self, request: Request, message: str | None = None, code: str | None = None
+    ) -> NoReturn:
+        if not request.user.is_authenticated:
+            raise errors.Unauthenticated
+        raise errors.PermissionDenied(message or "")
+
+    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> NoReturn:
+        raise errors.MethodNotAllowed
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """A DRF Response as plain bytes: rendering it later would cost a thread hop of its own."""
+        final = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
+        if not isinstance(final, Response):
+            return final  # type: ignore[no-any-return]
+        final.render()
+        plain = HttpResponse(final.content, status=final.status_code, headers=dict(final.items()))
+        plain.cookies = final.cookies
+        return plain
+
+
+class ApiView(ApiMixin, APIView):
+    """A view of one address. Answers leave it rendered, failures as problems."""
+
+
+class ApiViewSet(ApiMixin, GenericViewSet):  # type: ignore[type-arg]
+    """A set of views over one kind of object."""
+
+
+def _count(request: Request, *, user: Any) -> None:
+    if user is None:
+        rates.hit("api_anonymous", address_key(client_address(request.META)))
+    else:
+        rates.hit("api_user", str(user.pk))
+
+
+def _check_query(request: Request) -> None:
+    for name, values in request.query_params.lists():
+        for text in (name, *values):
+            check_text(text)
+
+
+def _check_encoding(request: Request) -> None:
+    if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() not in {"", "identity"}:
+        raise errors.UnsupportedMediaType
+
+
+def _check_body(request: Request) -> None:
+    """Raises Invalid when an object is due and none came."""
+    if not isinstance(request.data, dict) or not request.META.get("CONTENT_LENGTH", "0").strip("0"):
+        raise errors.Invalid(_("Send a JSON object."))

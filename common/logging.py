@@ -1,0 +1,78 @@
+"""One line per event (G2), readable or JSON, with the request's id and without anyone's content."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+from typing import Any
+
+import structlog
+
+_QUIET = ("asyncio", "daphne", "django.server", "httpcore", "httpx", "httpx2", "kombu", "openai")
+
+
+def configure(options: dict[str, Any]) -> None:
+    """Django's LOGGING_CONFIG; `options` are `level` and `format` (console or json)."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "line": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": shared,
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        *_renderers(options["format"]),
+                    ],
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "root": {"handlers": ["stderr"], "level": options["level"]},
+            "loggers": {
+                **{name: {"level": "WARNING"} for name in _QUIET},
+                # Ours says the same in one line, with the request's id.
+                "django.request": {"level": "CRITICAL"},
+                "uvicorn.access": {"level": "CRITICAL"},
+                "uvicorn.error": {"level": "WARNING"},
+                "celery": {"level": "WARNING"},
+            },
+        }
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _renderers(form: str) -> list[Any]:
+    """Tracebacks name files and lines, never the values of variables (G1)."""
+    if form == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [
+        _one_line,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+
+
+def _one_line(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Line ends in text that came from outside stay visible and start no line of their own."""
+    return {
+        key: _escaped(value) if isinstance(value, str) else value for key, value in event.items()
+    }
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

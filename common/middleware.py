@@ -1,0 +1,169 @@
+"""What every request passes, on the event loop: a sync middleware costs a thread hop."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils import translation
+from django.utils.translation import gettext as _
+from uuid_utils.compat import uuid7
+
+from common import errors, security_headers
+from common.addresses import client_address
+from common.metrics import HttpMetrics
+from common.problems import problem_response
+from common.text import is_sound
+
+logger = structlog.get_logger("parley.request")
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_API = re.compile(r"/(api|v1|ws)/|/(health|info|metrics)\b")
+# Orchestrators ask these by whatever address they know; they name nothing.
+_ANY_HOST = re.compile(r"/health(/live|/ready)?")
+# A path below these is a secret by itself.
+_SECRET_PATHS = re.compile(r"(/share/)[^/]+")
+_POLLED = ("/health", "/metrics")
+_PATH_CHARACTERS = 200
+
+
+class EdgeMiddleware:
+    """Names the request, checks its host and path, sets its language and every security header,
+    counts it and logs it in one line. It comes first.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self.metrics = HttpMetrics()
+        self.headers = security_headers.SecurityHeaders()
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.is_async:
+            return self.answer(request)
+        refusal = self.enter(request)
+        with translation.override(translation.get_language_from_request(request)):
+            return self.leave(request, refusal or self.get_response(request))
+
+    async def answer(self, request: HttpRequest) -> HttpResponseBase:
+        refusal = self.enter(request)
+        with translation.override(translation.get_language_from_request(request)):
+            return self.leave(request, refusal or await self.get_response(request))
+
+    def enter(self, request: Any) -> HttpResponse | None:
+        """The refusal, if this request is one that nobody should see."""
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        request.request_id = given if _SANE_ID.fullmatch(given) else uuid7().hex
+        request.started_at = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request.request_id)
+        self.metrics.begin(request)
+        self.headers.begin(request)
+        if not is_sound(request.path_info):
+            return problem_response(errors.Invalid(), request)
+        try:
+            if not _ANY_HOST.fullmatch(request.path_info):
+                request.get_host()
+        except DisallowedHost:
+            return problem_response(
+                errors.Invalid(_("This host name is not served here (ALLOWED_HOSTS).")), request
+            )
+        return None
+
+    def leave(self, request: Any, response: HttpResponseBase) -> HttpResponseBase:
+        if request.method == "HEAD" and response.streaming:
+            response = _headers_of(response)
+        response["X-Request-ID"] = request.request_id
+        self.headers.add(request, response, api=is_api(request.path_info))
+        self.metrics.end(request, response)
+        _log(request, response)
+        return response
+
+
+class PagesMiddleware:
+    """Sessions, CSRF, users and messages as Django makes them, for pages and the admin only.
+
+    Each of Django's classes costs two thread hops a request; the API needs none of them.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self.csrf = CsrfViewMiddleware(get_response)
+        chain: Any = get_response
+        for layer in (
+            MessageMiddleware,
+            AuthenticationMiddleware,
+            CsrfViewMiddleware,
+            SessionMiddleware,
+        ):
+            chain = convert_exception_to_response(layer(chain))
+        self.pages = chain
+        self.process_view: Any = self.check_csrf
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+            self.process_view = self.check_csrf_on_loop
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if is_api(request.path_info):
+            return self.get_response(request)
+        return self.pages(request)
+
+    def check_csrf(self, request: Any, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
+        if is_api(request.path_info):
+            return None  # common.api's cookie authentication checks its own
+        return self.csrf.process_view(request, view, args, kwargs)
+
+    async def check_csrf_on_loop(
+        self, request: Any, view: Any, args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        return self.check_csrf(request, view, args, kwargs)
+
+
+def is_api(path: str) -> bool:
+    """Does a program ask (JSON, no session middleware), or a browser that wants a page?"""
+    return _API.match(path) is not None
+
+
+def _headers_of(response: HttpResponseBase) -> HttpResponse:
+    """The answer to HEAD: a stream's headers, and no stream that nobody reads."""
+    bare = HttpResponse(status=response.status_code, headers=dict(response.items()))
+    response.close()
+    return bare
+
+
+def _log(request: Any, response: HttpResponseBase) -> None:
+    path = _SECRET_PATHS.sub(r"\1…", request.path_info)[:_PATH_CHARACTERS]
+    fields = {
+        "method": request.method,
+        "path": path,
+        "status": response.status_code,
+        "ms": round((time.perf_counter() - request.started_at) * 1000, 1),
+        "address": client_address(request.META),
+    }
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("request", **fields)
+    elif path.startswith(_POLLED):
+        logger.debug("request", **fields)
+    else:
+        logger.info("request", **fields)

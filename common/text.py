@@ -1,0 +1,59 @@
+"""Text that every database and every wire can hold."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from common.errors import Invalid
+
+# PostgreSQL refuses NUL; a lone surrogate has no UTF-8 form.
+_UNSOUND = re.compile("[\x00\ud800-\udfff]")
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+
+def clean(text: str) -> str:
+    """`text` with NUL and lone surrogates replaced by U+FFFD; for what a provider sent."""
+    if not _UNSOUND.search(text):
+        return text
+    joined = _PAIR.sub(
+        lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text
+    )
+    return _UNSOUND.sub("\ufffd", joined)
+
+
+def is_sound(text: str) -> bool:
+    return _UNSOUND.search(text) is None
+
+
+def check_text(value: str) -> str:
+    """`value` itself; raises Invalid when it holds NUL or a lone surrogate."""
+    if _UNSOUND.search(value):
+        raise Invalid(_("Text may not hold NUL or half a surrogate pair."))
+    return value
+
+
+def check_json(value: Any) -> Any:
+    """`value` itself; raises Invalid when any text in it, keys too, is unsound.
+
+    Walks without recursion, so that no nesting can exhaust the stack.
+    """
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            check_text(node)
+        elif isinstance(node, dict):
+            waiting.extend(node.keys())
+            waiting.extend(node.values())
+        elif isinstance(node, list | tuple):
+            waiting.extend(node)
+    return value
+
+
+def excerpt(text: object, *, characters: int = 100) -> str:
+    """At most so many characters of what a caller sent, for a sentence that repeats it (G3)."""
+    whole = str(text)
+    return whole if len(whole) <= characters else whole[: characters - 1] + "…"

@@ -1,0 +1,5 @@
+"""The composition of Parley: settings, addresses, server, jobs."""
+
+from config.celery import app as celery_app
+
+__all__ = ["celery_app"]

@@ -1,0 +1,293 @@
+"""Settings of Parley: one file, from the environment (ARCHITECTURE.md section 8)."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import django_stubs_ext
+from django.utils.translation import gettext_lazy as _
+
+from config import env
+from config.limits import *
+from config.limits import PAGE_SIZE
+from config.secret_files import development_secrets
+
+django_stubs_ext.monkeypatch()
+
+VERSION = "0.1.0"
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = (BASE_DIR / env.text("DATA_DIR", "var")).resolve()
+
+# What this deployment is
+PRODUCTION = env.switch("PRODUCTION", default=False)
+DEBUG = env.switch("DEBUG", default=False)
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.integer("PORT", 8000, low=1, high=65_535)
+_own_name = "localhost" if HOST in {"0.0.0.0", "::", "127.0.0.1", "::1"} else HOST  # noqa: S104
+PUBLIC_URL = env.web_address("PUBLIC_URL", f"http://{_own_name}:{PORT}")
+HTTPS = PUBLIC_URL.startswith("https://")
+ALLOWED_HOSTS = env.words(
+    "ALLOWED_HOSTS",
+    tuple(
+        dict.fromkeys(
+            ["localhost", "127.0.0.1", "[::1]", _own_name, urlsplit(PUBLIC_URL).hostname or ""]
+        )
+    ),
+)
+CORS_ORIGINS = env.words("CORS_ORIGINS")
+TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+SINGLE_USER = env.switch("SINGLE_USER", default=False)
+REGISTRATION_OPEN = env.switch("REGISTRATION_OPEN", default=True)
+ADMIN_USERNAME = env.text("ADMIN_USERNAME")
+ADMIN_EMAIL = env.text("ADMIN_EMAIL")
+ADMIN_PASSWORD = env.text("ADMIN_PASSWORD")
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+
+# Secrets. In development they are made once; in production their absence is a system check.
+_secrets = {name: env.raw(name) for name in ("SECRET_KEY", "SIGNING_KEYS", "ENCRYPTION_KEYS")}
+if not PRODUCTION and not all(_secrets.values()):
+    try:
+        _secrets = {
+            name: _secrets[name] or made for name, made in development_secrets(DATA_DIR).items()
+        }
+    except (OSError, ValueError, KeyError):
+        env.note("DATA_DIR", f"{DATA_DIR} cannot hold the secrets", "Name a folder of your own.")
+MISSING_SECRETS = [name for name, value in _secrets.items() if not value]
+# A key nobody knows stands in for a missing one until the check has stopped the start.
+SECRET_KEY, *SECRET_KEY_FALLBACKS = (_secrets["SECRET_KEY"] or secrets.token_urlsafe(48)).split(",")
+SIGNING_KEYS = (_secrets["SIGNING_KEYS"] or secrets.token_urlsafe(48)).split(",")
+ENCRYPTION_KEYS = (_secrets["ENCRYPTION_KEYS"] or secrets.token_urlsafe(48)).split(",")
+
+# Models and their providers
+DEFAULT_MODEL = env.text("DEFAULT_MODEL")
+ALLOW_PRIVATE_UPSTREAMS = env.switch("ALLOW_PRIVATE_UPSTREAMS", default=False)
+ALLOW_PRIVATE_WEBHOOKS = env.switch("ALLOW_PRIVATE_WEBHOOKS", default=False)
+UPSTREAM_CA_FILE = env.text("UPSTREAM_CA_FILE")
+PROVIDERS_FROM_ENVIRONMENT = {
+    name: {"api_key": env.raw(f"{prefix}_API_KEY"), "base_url": env.raw(f"{prefix}_BASE_URL")}
+    for name, prefix in (
+        ("openai", "OPENAI"),
+        ("dashscope", "DASHSCOPE"),
+        ("anthropic", "ANTHROPIC"),
+    )
+}
+
+# Django
+INSTALLED_APPS = [
+    *(["daphne"] if "runserver" in sys.argv else []),
+    "unfold",
+    "unfold.contrib.constance",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "constance",
+    "corsheaders",
+    "csp",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+    "common",
+    "config",
+    "accounts",
+    "models_registry",
+    "quotas",
+    "chat",
+    "support",
+]
+MIDDLEWARE = [
+    "common.middleware.EdgeMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "common.middleware.PagesMiddleware",
+]
+# The three of Django that the admin asks for run inside PagesMiddleware.
+SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False
+AUTH_USER_MODEL = "accounts.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
+LOGOUT_REDIRECT_URL = "/"
+DATA_UPLOAD_MAX_MEMORY_SIZE = IMPORT_BODY_BYTES  # config.body_limits is the narrower gate
+# As large as the largest body, so that no body is ever spooled to disk before it was judged.
+FILE_UPLOAD_MAX_MEMORY_SIZE = IMPORT_BODY_BYTES
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# Sign-in
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+_validators = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": f"{_validators}.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "email", "display_name")},
+    },
+    {
+        "NAME": f"{_validators}.MinimumLengthValidator",
+        "OPTIONS": {"min_length": PASSWORD_MIN_CHARACTERS},
+    },
+    {"NAME": f"{_validators}.CommonPasswordValidator"},
+]
+
+# Database, cache, channel layer, jobs
+REDIS_URL = env.raw("REDIS_URL")
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    env.note("REDIS_URL", "it is not the address of a Redis", "For example redis://host:6379/0.")
+    REDIS_URL = ""
+DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 10, low=1, high=500)
+DATABASES = {
+    "default": env.database_config("DATABASE_URL", f"sqlite:///{DATA_DIR / 'parley.sqlite3'}")
+}
+_database = DATABASES["default"]
+_database["CONN_MAX_AGE"] = 0  # under ASGI a kept connection outlives its thread and is lost
+if _database["ENGINE"].endswith("sqlite3"):
+    _database["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    _database["CONN_HEALTH_CHECKS"] = True
+    _database["OPTIONS"] = {
+        **_database.get("OPTIONS", {}),
+        "pool": {
+            "min_size": min(2, DATABASE_POOL_SIZE),
+            "max_size": DATABASE_POOL_SIZE,
+            "timeout": 5,
+        },
+        "connect_timeout": 5,
+    }
+if REDIS_URL:
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "parley",
+            "OPTIONS": {"serializer": "common.serializer.JSONSerializer"},
+        }
+    }
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL], "prefix": "parley"},
+        }
+    }
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+EMBEDDED_WORKER = env.switch("EMBEDDED_WORKER", default=True)
+CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"visibility_timeout": 3_600, "socket_timeout": 30, "socket_connect_timeout": 5}
+    if REDIS_URL
+    else {"polling_interval": 0.05}
+)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_DEFAULT_QUEUE = "parley"
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+CELERY_WORKER_REDIRECT_STDOUTS = False  # else every print of the server goes to Celery's log
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {}
+
+# REST
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.api.authentication.BearerAuthentication",
+        "accounts.api.authentication.CookieAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["common.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["common.api.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "common.api.pagination.CursorPagination",
+    "DEFAULT_SCHEMA_CLASS": "common.schema.AutoSchema",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "common.api.negotiation.Negotiation",
+    "EXCEPTION_HANDLER": "common.api.views.exception_handler",
+    "PAGE_SIZE": PAGE_SIZE,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "URL_FORMAT_OVERRIDE": None,
+    "FORMAT_SUFFIX_KWARG": None,
+}
+
+# Browser
+SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = ADMIN_SESSION_SECONDS
+CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
+CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_URL))]
+CSRF_FAILURE_VIEW = "common.pages.csrf_failure"
+CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ORIGINS if origin not in {"*", "null"}]
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "accept-language",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "last-event-id",
+    "x-request-id",
+]
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After"]
+CORS_PREFLIGHT_MAX_AGE = 600
+
+# Languages, time, files
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_TZ = True
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.text("STATIC_ROOT", str(DATA_DIR / "static")))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+vars().update(env.email_config("EMAIL_URL"))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", f"Parley <parley@{_own_name}>")
+EMAIL_TIMEOUT = 10
+
+# Changed while it runs: the first value is the environment's, a stored one wins.
+CONSTANCE_BACKEND = "common.runtime_settings.Backend"
+CONSTANCE_CONFIG = {
+    "registration_open": (REGISTRATION_OPEN, _("May newcomers make an account?"), bool),
+    "default_model": (DEFAULT_MODEL, _("The model that is used where none is named."), str),
+}
+RUNTIME_SETTINGS_SECONDS = 5
+
+# Seen from outside
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+LOG_FORMAT = env.text("LOG_FORMAT", "console", choices=("console", "json"))
+LOGGING_CONFIG = "common.logging.configure"
+LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}
+SENTRY_DSN = env.text("SENTRY_DSN")

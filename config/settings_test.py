@@ -1,0 +1,25 @@
+"""Settings of the tests: a folder of their own, cheap password hashes, mail in memory."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_folder = tempfile.mkdtemp(prefix="parley-test-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+os.environ["DATA_DIR"] = _folder
+for _name in ("PRODUCTION", "DEBUG", "PUBLIC_URL", "ALLOWED_HOSTS", "SINGLE_USER", "HOST", "PORT"):
+    os.environ.pop(_name, None)
+
+from config.settings import *
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1", "[::1]"]
+RUNTIME_SETTINGS_SECONDS = 0
+CELERY_TASK_ALWAYS_EAGER = True
+CELERY_TASK_EAGER_PROPAGATES = True
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file: threads that share SQLite's in-memory database lock one another out.
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(_folder) / "test.sqlite3")}

@@ -52,7 +52,7 @@ async def start() -> None:
 
 def begin_drain() -> None:
     """Turn `ready` off at once; hooks follow in `drain`."""
-    global draining, ready  # noqa: PLW0603
+    global draining, ready
     draining, ready = True, False
 
 

@@ -57,6 +57,12 @@ def clear(limit_name: str, subject: str) -> None:
         _ask("clear", item, limit_name, subject)
 
 
+def forget_everything() -> None:
+    """Empty the store in use; for tests."""
+    _limiter(settings.REDIS_URL).storage.reset()
+    _limiter("").storage.reset()
+
+
 def _items(limit_name: str) -> list[RateLimitItemPerSecond]:
     return [
         RateLimitItemPerSecond(amount, seconds) for amount, seconds in settings.RATES[limit_name]

@@ -1,0 +1,43 @@
+"""What every test stands on: a clean slate, no network but loopback, connections given back."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.cache import cache
+from django.db import connections
+
+from common import rates
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """An async test's rows are written by other threads: only a transactional test removes them."""
+    wrong = [
+        item.nodeid
+        for item in items
+        if inspect.iscoroutinefunction(getattr(item, "function", None))
+        for mark in item.iter_markers("django_db")
+        if not mark.kwargs.get("transaction")
+    ]
+    if wrong:
+        names = "\n".join(wrong)
+        raise pytest.UsageError(f"async tests need django_db(transaction=True):\n{names}")
+
+
+@pytest.fixture(autouse=True)
+def _clean_slate() -> Iterator[None]:
+    rates.forget_everything()
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _connections_given_back(django_db_setup: None) -> Iterator[None]:
+    """Close what async tests opened in asgiref's thread, else the database cannot be dropped."""
+    yield
+    asyncio.run(sync_to_async(connections.close_all)())

@@ -111,7 +111,9 @@ def trusted_usage(
 
 
 def _believable(reported: int, estimate: int) -> bool:
-    return 0 <= reported <= settings.USAGE_ESTIMATE_FACTOR * max(estimate, _LEAST_ESTIMATE)
+    # Nothing charged for something said is no more believable than a million.
+    least = min(1, estimate)
+    return least <= reported <= settings.USAGE_ESTIMATE_FACTOR * max(estimate, _LEAST_ESTIMATE)
 
 
 def _message(message: dict[str, Any], encoding: str) -> int:

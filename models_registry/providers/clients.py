@@ -1,0 +1,171 @@
+"""One openai client per connection, process and event loop, made by the guard's rules.
+
+Nothing comes from the environment: the client would else send OPENAI_API_KEY, OPENAI_ORG_ID and
+OPENAI_CUSTOM_HEADERS to whatever base URL a person typed (SECURITY K9).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import httpx2
+from django.conf import settings
+from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai._vendor.httpx_aiohttp import AiohttpTransport
+
+from common.http import guarded_session, tls_context
+from models_registry.errors import ProviderGarbled
+from models_registry.providers.base import Endpoint
+
+# Connections beyond this many, the longest unused first, are closed when another is opened.
+_MOST_IDLE = 256
+
+
+class Client(AsyncOpenAI):
+    """An openai client whose headers are these and no others."""
+
+    @property
+    def default_headers(self) -> dict[str, str]:  # type: ignore[override]
+        return {
+            "Accept": "application/json",
+            # A packed answer could unpack to anything (F10).
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+            "User-Agent": f"Parley/{settings.VERSION}",
+        }
+
+
+def open_client(endpoint: Endpoint) -> Client:
+    """A client for this endpoint alone; the caller closes it."""
+    session = guarded_session(allow_private=endpoint.allow_private)
+    silence = max(settings.PROVIDER_FIRST_TOKEN_SECONDS, settings.PROVIDER_SILENCE_SECONDS)
+    connect = settings.PROVIDER_CONNECT_SECONDS
+    return Client(
+        base_url=endpoint.base_url,
+        # "" is no key; None would be the environment's.
+        api_key=endpoint.api_key,
+        admin_api_key="",
+        organization="",
+        project="",
+        webhook_secret="",
+        max_retries=0,
+        http_client=DefaultAioHttpClient(
+            transport=_Transport(client=session, verify=tls_context(), trust_env=False),
+            follow_redirects=False,
+            trust_env=False,
+            # "pool" is aiohttp's whole time to a usable connection: name, socket and TLS.
+            timeout=httpx2.Timeout(connect=connect, read=silence, write=silence, pool=connect),
+        ),
+    )
+
+
+class _Transport(AiohttpTransport):
+    """Refuses packed bodies, and reads of an error no more than its beginning.
+
+    The openai client reads a refusal's whole body into memory before it raises.
+    """
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await super().handle_async_request(request)
+        if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            await response.aclose()
+            raise ProviderGarbled()
+        if not response.is_success and isinstance(response.stream, httpx2.AsyncByteStream):
+            response.stream = _Beginning(response.stream, settings.PROVIDER_ERROR_BYTES)
+        return response
+
+
+class _Beginning(httpx2.AsyncByteStream):
+    def __init__(self, inner: httpx2.AsyncByteStream, max_bytes: int) -> None:
+        self._inner = inner
+        self._max_bytes = max_bytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = self._max_bytes
+        async for chunk in self._inner:
+            yield chunk[:left]
+            left -= len(chunk)
+            if left <= 0:
+                return
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+@dataclass(slots=True)
+class Entry:
+    """A client in use. `refused` holds what its server was found not to take."""
+
+    endpoint: Endpoint
+    client: Client
+    users: int = 0
+    retired: bool = False
+    refused: set[str] = field(default_factory=set)
+
+
+class ClientPool:
+    """The clients of one event loop."""
+
+    def __init__(self) -> None:
+        self._entries: dict[UUID, Entry] = {}
+
+    @asynccontextmanager
+    async def use(self, endpoint: Endpoint) -> AsyncIterator[Entry]:
+        entry = self._entries.pop(endpoint.connection_id, None)
+        if entry is not None and entry.endpoint != endpoint:
+            # The connection was changed; who still streams through the old client may end.
+            await self._retire(entry)
+            entry = None
+        if entry is None:
+            entry = Entry(endpoint, open_client(endpoint))
+        self._entries[endpoint.connection_id] = entry
+        entry.users += 1
+        try:
+            await self._close_unused()
+            yield entry
+        finally:
+            entry.users -= 1
+            if entry.retired and not entry.users:
+                await entry.client.close()
+
+    async def close(self) -> None:
+        entries, self._entries = self._entries, {}
+        for entry in entries.values():
+            await entry.client.close()
+
+    async def _retire(self, entry: Entry) -> None:
+        entry.retired = True
+        if not entry.users:
+            await entry.client.close()
+
+    async def _close_unused(self) -> None:
+        excess = len(self._entries) - _MOST_IDLE
+        if excess <= 0:
+            return
+        unused = [key for key, entry in self._entries.items() if not entry.users]
+        for key in unused[:excess]:
+            await self._retire(self._entries.pop(key))
+
+
+_pools: dict[asyncio.AbstractEventLoop, ClientPool] = {}
+
+
+def pool() -> ClientPool:
+    """The pool of the running loop; there is one loop that runs turns, and tests have more."""
+    loop = asyncio.get_running_loop()
+    found = _pools.get(loop)
+    if found is None:
+        for gone in [each for each in _pools if each.is_closed()]:
+            del _pools[gone]
+        found = _pools[loop] = ClientPool()
+    return found
+
+
+async def close_clients() -> None:
+    """Close every client of the running loop."""
+    if found := _pools.pop(asyncio.get_running_loop(), None):
+        await found.close()

@@ -1,0 +1,189 @@
+"""The one map from what HTTP clients and providers report to our `ProviderError`s.
+
+Raw bytes through the openai client raise its own errors, httpx2's and aiohttp's, one as the cause
+of the other; the outer ones call a refused port a timeout.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import httpx2
+import openai
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from common.http import ForbiddenAddress
+from models_registry import errors
+from models_registry.providers.base import Endpoint
+
+logger = logging.getLogger(__name__)
+
+_MACHINE_WORD = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+_REFUSALS = {
+    401: _("The provider does not accept the key of this connection."),
+    402: _("The provider asks for payment."),
+    403: _("The provider does not allow this with the key of this connection."),
+    404: _("The provider does not know this model, or the address of the connection is wrong."),
+}
+
+# The first line that fits anything in the chain of causes decides.
+_KINDS: tuple[tuple[tuple[type[BaseException], ...], type[errors.ProviderError]], ...] = (
+    (
+        (
+            ForbiddenAddress,
+            aiohttp.ClientConnectorError,
+            aiohttp.ConnectionTimeoutError,
+            httpx2.ConnectError,
+            httpx2.PoolTimeout,
+        ),
+        errors.ProviderUnreachable,
+    ),
+    (
+        (aiohttp.SocketTimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout, TimeoutError),
+        errors.ProviderTimeout,
+    ),
+    (
+        (
+            aiohttp.ClientConnectionError,
+            aiohttp.ClientPayloadError,
+            httpx2.NetworkError,
+            httpx2.RemoteProtocolError,
+        ),
+        errors.ProviderCut,
+    ),
+    (
+        (
+            aiohttp.ClientError,
+            httpx2.HTTPError,
+            httpx2.InvalidURL,
+            openai.APIResponseValidationError,
+        ),
+        errors.ProviderGarbled,
+    ),
+    ((openai.APIConnectionError,), errors.ProviderUnreachable),
+)
+
+
+@contextmanager
+def mapped_errors(endpoint: Endpoint) -> Iterator[None]:
+    """Whatever is raised inside leaves as a ProviderError, or is a bug."""
+    try:
+        yield
+    except errors.ProviderError:
+        raise
+    except Exception as exc:
+        error = as_provider_error(exc)
+        if error is None:
+            raise
+        text = describe(exc, secret=endpoint.api_key)
+        logger.info("Connection %s failed: %s", endpoint.connection_id, text)
+        raise error from exc
+
+
+def as_provider_error(exc: BaseException) -> errors.ProviderError | None:
+    """`exc` as one of ours, or None when it is a bug."""
+    chain = _chain(exc)
+    for each in chain:
+        if isinstance(each, errors.ProviderError):
+            return each
+        if isinstance(each, openai.APIStatusError):
+            return by_status(each.status_code, each.response.headers)
+    for kinds, error in _KINDS:
+        if any(isinstance(each, kinds) for each in chain):
+            return error()
+    return None
+
+
+def by_status(status: int, headers: Mapping[str, str] | None = None) -> errors.ProviderError:
+    """The error that an HTTP status other than 2xx stands for."""
+    retry_after = parse_retry_after(headers or {})
+    if status == 429:
+        return errors.ProviderBusy(upstream_status=status, retry_after=retry_after)
+    if status >= 500:
+        return errors.ProviderFailed(upstream_status=status, retry_after=retry_after)
+    if status >= 400:
+        return errors.ProviderRefused(_REFUSALS.get(status, ""), upstream_status=status)
+    return errors.ProviderGarbled(upstream_status=status)
+
+
+def reported_error(error: Any) -> errors.ProviderError:
+    """The error that came inside a 200: `{"error": {"code": …, "type": …, "message": …}}`."""
+    words = [error.get(name) for name in ("status", "code", "type")] if _is_dict(error) else []
+    for word in words:
+        if (status := _as_status(word)) is not None:
+            return by_status(status)
+        if word in {"rate_limit_exceeded", "rate_limit_error", "insufficient_quota"}:
+            return errors.ProviderBusy()
+    return errors.ProviderFailed()
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, as `retry-after-ms`, seconds or an HTTP date says; never negative."""
+    for name, divisor in (("retry-after-ms", 1_000), ("retry-after", 1)):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            seconds = float(value) / divisor
+        except ValueError:
+            seconds = _until(value)
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
+    return None
+
+
+def describe(exc: BaseException, *, secret: str = "") -> str:
+    """A line for the log: kinds of errors and machine words, nothing that a provider wrote (K10).
+
+    Vendors echo keys and prompts; exception texts carry URLs.
+    """
+    chain = _chain(exc)
+    parts = [type(each).__name__ for each in chain]
+    for each in chain:
+        if isinstance(each, openai.APIStatusError):
+            parts.append(str(each.status_code))
+            word = each.code
+            if isinstance(word, str) and _MACHINE_WORD.fullmatch(word):
+                parts.extend([word] if not secret or secret not in word else [])
+        elif isinstance(each, OSError) and each.errno:
+            parts.append(f"errno {each.errno}")
+    return " ".join(parts)
+
+
+def _chain(exc: BaseException) -> list[BaseException]:
+    """`exc` and what caused it, the outermost first."""
+    chain = [exc]
+    while True:
+        last = chain[-1]
+        cause = last.__cause__ or (None if last.__suppress_context__ else last.__context__)
+        if cause is None or cause in chain:
+            return chain
+        chain.append(cause)
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _as_status(word: Any) -> int | None:
+    if isinstance(word, str) and re.fullmatch(r"[45]\d\d", word):
+        return int(word)
+    return word if type(word) is int and 400 <= word <= 599 else None
+
+
+def _until(date: str) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+        if timezone.is_naive(moment):
+            return math.nan
+        return (moment - timezone.now()).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return math.nan

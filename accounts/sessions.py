@@ -10,6 +10,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Session, live_sign_in
+from accounts.services import sign_ins
+from common.db import in_thread
 
 SIGN_IN_KEY = "sign_in"
 
@@ -28,22 +30,19 @@ class SessionStore(DatabaseStore):
     def _get_session_from_db(self) -> Session | None:
         now = timezone.now()
         alive = Q(sign_in=None) | live_sign_in(now, prefix="sign_in__")
-        session = Session.objects.filter(
-            alive, session_key=self.session_key, expire_date__gt=now
-        ).first()
+        session = (
+            Session.objects.select_related("sign_in")
+            .filter(alive, session_key=self.session_key, expire_date__gt=now)
+            .first()
+        )
         if session is None:
             self._session_key = None
+        elif session.sign_in:
+            sign_ins.touch(session.sign_in)
         return session
 
     async def _aget_session_from_db(self) -> Session | None:
-        now = timezone.now()
-        alive = Q(sign_in=None) | live_sign_in(now, prefix="sign_in__")
-        session = await Session.objects.filter(
-            alive, session_key=self.session_key, expire_date__gt=now
-        ).afirst()
-        if session is None:
-            self._session_key = None
-        return session
+        return await in_thread(self._get_session_from_db)()
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         return _bound(super().create_model_instance(data), data)

@@ -1,0 +1,64 @@
+"""How REST learns who is calling. The first that finds a credential decides alone (S18)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.translation import gettext as _
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from accounts.errors import TokenInvalid
+from accounts.models import User
+from accounts.services.callers import Caller, caller_from_bearer, caller_from_session
+from common.errors import PermissionDenied
+
+
+class BearerAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <access token>`. A bad one is refused, whatever the cookie says."""
+
+    def authenticate(self, request: Request) -> tuple[User, Caller] | None:
+        scheme, _space, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        if not token:
+            raise TokenInvalid
+        caller = caller_from_bearer(token.strip())
+        return caller.user, caller
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class CookieAuthentication(BaseAuthentication):
+    """The session cookie of our own pages, with a CSRF token for whatever changes something."""
+
+    def authenticate(self, request: Request) -> tuple[User, Caller] | None:
+        session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+        caller = caller_from_session(session_key) if session_key else None
+        if caller is None:
+            return None
+        check_csrf(request._request)  # noqa: SLF001 DRF's name for Django's request
+        return caller.user, caller
+
+
+def check_csrf(request: HttpRequest) -> None:
+    """Raise PermissionDenied unless the request is safe, or carries our token from our origin."""
+    check = _Check(_unanswered)
+    check.process_request(request)
+    if check.process_view(request, _unanswered, (), {}) is not None:
+        raise PermissionDenied(_("The CSRF token is missing or wrong. Load the page again."))
+
+
+class _Check(CsrfViewMiddleware):
+    """Says why instead of rendering a page."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> Any:
+        return reason
+
+
+def _unanswered(request: HttpRequest) -> Any:
+    raise NotImplementedError  # only the checks of the middleware are used, never its chain

@@ -1,0 +1,61 @@
+"""Is it them? One function for the API, the pages and the admin."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from accounts.errors import InvalidCredentials
+from accounts.models import User
+from accounts.names import fold
+from accounts.services import lockout, passwords
+from common.errors import AppError
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A person who gave the right password, and the hash it was checked against.
+
+    `accounts.services.sign_ins.begin` takes it only while that hash is still the stored one.
+    """
+
+    user: User
+    password_hash: str
+    upgrade: str | None = None
+
+
+def authenticate(*, name: str, password: str, address: str) -> Proof:
+    """The active person whose user name or e-mail is `name`.
+
+    Raises InvalidCredentials, alike for an unknown name, a wrong password, a suspended person
+    and one without password; LockedOut, RateLimited (the hasher is busy), Invalid (too long).
+    """
+    passwords.check_length(password)
+    user = User.objects.named(name).first()
+    return _prove(
+        user, account=str(user.pk) if user else fold(name), password=password, address=address
+    )
+
+
+def confirm_password(user: User, *, password: str, address: str) -> Proof:
+    """Somebody signed in as `user` gives the password once more. Raises as `authenticate`."""
+    passwords.check_length(password)
+    fresh = User.objects.get(pk=user.pk)
+    return _prove(fresh, account=str(user.pk), password=password, address=address)
+
+
+def _prove(user: User | None, *, account: str, password: str, address: str) -> Proof:
+    attempt = lockout.count_attempt(account=account, address=address)
+    try:
+        verdict = passwords.verify(user, password)
+    except AppError:
+        lockout.give_back(attempt)  # nothing was checked, so nothing was learnt
+        raise
+    if attempt.slowed:
+        time.sleep(settings.SIGN_IN_DELAY_SECONDS)
+    if user is None or not verdict.right or not user.is_active:
+        raise InvalidCredentials
+    lockout.give_back(attempt)
+    return Proof(user, user.password, verdict.upgrade)

@@ -1,0 +1,156 @@
+"""Letters: noted in the caller's transaction, sent by a task after it (T6, T7, F21)."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.db.models import F
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.translation import get_language, override
+from django.utils.translation import gettext as _
+
+from accounts.models import Letter, MailLink, OutgoingMail, User
+from accounts.names import fold
+from accounts.signals import mail_waiting
+from common.db import write_transaction
+
+logger = logging.getLogger(__name__)
+
+_PATHS = {
+    MailLink.Purpose.RESET: "/reset-password",
+    MailLink.Purpose.CONFIRM_EMAIL: "/confirm-email",
+}
+
+
+def post(letter: Letter, *, address: str, user: User | None = None) -> None:
+    """Note a letter; it leaves after commit, or when the sweeper next looks."""
+    mail = OutgoingMail(
+        letter=letter,
+        user=user,
+        address=address,
+        language=(user.language if user else "") or get_language() or "",
+    )
+    with write_transaction():
+        mail.save(force_insert=True)
+        transaction.on_commit(lambda: mail_waiting.send_robust(OutgoingMail, mail_id=mail.pk))
+
+
+def digest(token: str) -> str:
+    """What is kept of a token that was mailed."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def waiting() -> list[UUID]:
+    """Letters whose time has come."""
+    return list(OutgoingMail.objects.due(timezone.now()).values_list("pk", flat=True)[:1_000])
+
+
+def deliver(mail_id: UUID) -> bool:
+    """Send one letter; False when it is gone, not due, or taken by another worker.
+
+    A process that dies between sending and removing the row sends the letter twice. One whose
+    mail server refuses tries again, each time after twice as long.
+    """
+    mail = _claim(mail_id, now=timezone.now())
+    if mail is None:
+        return False
+    with override(mail.language or settings.LANGUAGE_CODE):
+        message = _write(mail)
+    if message is not None:
+        try:
+            message.send()
+        except OSError:  # smtplib's errors are among them
+            logger.warning("A letter could not be sent: %s, try %d.", mail.letter, mail.attempts)
+            if mail.attempts < settings.MAIL_ATTEMPTS:
+                return False
+            logger.exception("A letter is given up: %s %s.", mail.letter, mail.pk)
+    OutgoingMail.objects.filter(pk=mail.pk).delete()
+    return message is not None
+
+
+def purge() -> int:
+    """Drop links that have run out."""
+    return MailLink.objects.filter(expires_at__lt=timezone.now()).delete()[0]
+
+
+def _claim(mail_id: UUID, *, now: datetime) -> OutgoingMail | None:
+    mail = OutgoingMail.objects.due(now).select_related("user").filter(pk=mail_id).first()
+    if mail is None:
+        return None
+    wait = timedelta(seconds=settings.MAIL_RETRY_SECONDS * 2**mail.attempts)
+    with write_transaction():
+        mine = OutgoingMail.objects.filter(pk=mail_id, attempts=mail.attempts).update(
+            attempts=F("attempts") + 1, due_at=now + wait
+        )
+    mail.attempts += 1
+    return mail if mine else None
+
+
+def _write(mail: OutgoingMail) -> EmailMessage | None:
+    """The letter as it goes out, or None when there is nobody (any more) to send it to."""
+    match mail.letter:
+        case Letter.RESET:
+            user = User.objects.active().filter(email_key=fold(mail.address)).first()
+            if user is None:
+                return None
+            # To the address on record: what was typed may fold to it and lie elsewhere (S12).
+            link = _link(user, MailLink.Purpose.RESET, address=user.email)
+            subject = _("Set a new password for Parley")
+            return _message(mail, user, subject, address=user.email, link=link)
+        case Letter.CONFIRM_EMAIL:
+            user = mail.user
+            if user is None or user.pending_email != mail.address:
+                return None
+            link = _link(user, MailLink.Purpose.CONFIRM_EMAIL, address=mail.address)
+            return _message(mail, user, _("Confirm your new e-mail address"), link=link)
+        case Letter.EMAIL_CHANGE_ASKED:
+            subject = _("Your e-mail address at Parley is about to change")
+        case _:
+            subject = _("Your e-mail address at Parley has changed")
+    return _message(mail, mail.user, subject) if mail.user else None
+
+
+def _link(user: User, purpose: MailLink.Purpose, *, address: str) -> str:
+    seconds = (
+        settings.PASSWORD_RESET_TIMEOUT
+        if purpose == MailLink.Purpose.RESET
+        else settings.EMAIL_CONFIRM_SECONDS
+    )
+    token = secrets.token_urlsafe(32)
+    MailLink.objects.create(
+        user=user,
+        purpose=purpose,
+        digest=digest(token),
+        address=address,
+        expires_at=timezone.now() + timedelta(seconds=seconds),
+    )
+    # Never from the request: its Host is whatever the caller wrote (S13).
+    return f"{settings.PUBLIC_URL}{_PATHS[purpose]}?{urlencode({'uid': user.pk, 'token': token})}"
+
+
+def _message(
+    mail: OutgoingMail, user: User, subject: str, *, address: str = "", **context: Any
+) -> EmailMessage:
+    context |= {
+        "name": one_line(user.name),
+        "site": settings.PUBLIC_URL,
+        "minutes": settings.PASSWORD_RESET_TIMEOUT // 60,
+        "hours": settings.EMAIL_CONFIRM_SECONDS // 3_600,
+    }
+    body = render_to_string(f"accounts/mail/{mail.letter}.txt", context)
+    return EmailMessage(one_line(subject), body, to=[address or mail.address])
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks, which in a header would begin another one."""
+    return " ".join(text.split())

@@ -1,0 +1,129 @@
+"""Parley as it is measured: a server of its own, a person, conversations, sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import urllib.request
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bench.load import Ask
+from bench.mock_upstream import MODEL
+from bench.processes import Server, free_port
+
+_IDLE_SECONDS = 10
+_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where this Parley keeps things; empty strings mean SQLite and memory."""
+
+    database_url: str = ""
+    redis_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What idle sockets cost: bytes of memory each, percent of a core for all."""
+
+    sockets: int
+    bytes_each: float
+    cpu_percent: float
+
+
+def serve(stores: Stores, *, upstream: str, core: int, folder: Path) -> Server:
+    folder.mkdir()
+    port = free_port()
+    environment = {
+        "PORT": str(port),
+        "DATA_DIR": str(folder),
+        "DATABASE_URL": stores.database_url,
+        "REDIS_URL": stores.redis_url,
+        "OPENAI_BASE_URL": f"{upstream}/v1",
+        "LIMIT_FACTOR": "10000",
+        "LOG_LEVEL": "WARNING",
+    }
+    return Server(
+        ["manage.py", "serve"],
+        port=port,
+        core=core,
+        ready="/health/ready",
+        environment=environment,
+        log=folder / "log",
+    )
+
+
+def sign_in(server: Server) -> str:
+    """The access token of a newcomer."""
+    person = {
+        "username": f"bench-{time.time_ns()}",
+        "email": f"bench-{time.time_ns()}@example.com",
+        "password": "a password for measuring",
+    }
+    answer = _call(server, "/api/v1/auth/register", person, token="")
+    return str(answer["access_token"])
+
+
+def streams(server: Server, token: str, *, number: int) -> list[Ask]:
+    """Requests for a stream, each in a conversation of its own.
+
+    They have titles, so that no job asks the model for one meanwhile.
+    """
+    asks = []
+    for index in range(number):
+        body = {"title": f"Measured {index}", "model": MODEL}
+        conversation = _call(server, "/api/v1/conversations", body, token=token)["id"]
+        asks.append(
+            Ask(
+                f"{server.url}/api/v1/conversations/{conversation}/messages/stream",
+                {"content": "Say something long."},
+                {"Authorization": f"Bearer {token}"},
+            )
+        )
+    return asks
+
+
+async def idle_sockets(server: Server, token: str, *, number: int) -> Idle:
+    """Open signed-in sockets, let them be, and see what they cost."""
+    before = server.usage()
+    connector = aiohttp.TCPConnector(limit=0)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+
+        async def connect() -> None:
+            socket = await stack.enter_async_context(
+                session.ws_connect(
+                    f"{server.url}/ws/chat", protocols=("parley.v1", f"bearer.{token}")
+                )
+            )
+            await socket.send_json({"type": "ping"})
+            answer = await socket.receive_json(timeout=10)
+            if answer["type"] != "pong":
+                raise SystemExit(f"A socket was refused: {answer}")
+
+        for begun in range(0, number, _AT_ONCE):
+            await asyncio.gather(*(connect() for _ in range(min(_AT_ONCE, number - begun))))
+        opened = server.usage()
+        await asyncio.sleep(_IDLE_SECONDS)
+        after = server.usage()
+    return Idle(
+        number,
+        (after.rss - before.rss) / number,
+        100 * (after.cpu - opened.cpu) / _IDLE_SECONDS,
+    )
+
+
+def _call(server: Server, path: str, body: dict[str, str], *, token: str) -> Any:
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(server.url + path, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)

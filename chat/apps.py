@@ -5,3 +5,7 @@ from django.utils.translation import gettext_lazy as _
 class ChatConfig(AppConfig):
     name = "chat"
     verbose_name = _("Chat")
+
+    def ready(self) -> None:
+        from chat import receivers  # noqa: F401, PLC0415
+        from chat.turns import runner  # noqa: F401, PLC0415 registers its life with the server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -9,7 +10,6 @@ from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
-    TooManyFieldsSent,
 )
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -34,39 +34,39 @@ _BY_STATUS: dict[int, type[errors.AppError]] = {
     429: errors.RateLimited,
 }
 
+_OURS: dict[type[Exception], type[errors.AppError]] = {
+    Http404: errors.NotFound,
+    DjangoPermissionDenied: errors.PermissionDenied,
+    RequestDataTooBig: errors.PayloadTooLarge,
+    SuspiciousOperation: errors.Invalid,
+}
+_DATABASE_AWAY = (PoolTimeout, OperationalError, InterfaceError)
+
 
 def as_app_error(exc: BaseException) -> errors.AppError | None:
     """`exc` as one of ours, or None when it is a bug."""
-    match exc:
-        case errors.AppError():
-            return exc
-        case Http404():
-            return errors.NotFound()
-        case DjangoPermissionDenied():
-            return errors.PermissionDenied()
-        case RequestDataTooBig():
-            return errors.PayloadTooLarge()
-        case TooManyFieldsSent() | SuspiciousOperation():
-            return errors.Invalid()
-        case DjangoValidationError():
-            return _from_fields(get_error_detail(exc))
-        case drf.ValidationError():
-            return _from_fields(exc.detail)
-        case drf.Throttled():
-            return errors.RateLimited(retry_after=exc.wait)
-        case drf.APIException():
-            kind = _BY_STATUS.get(exc.status_code)
-            return kind(str(exc.detail)) if kind else None
-        case PoolTimeout() | OperationalError() | InterfaceError():
-            return errors.Unavailable(retry_after=2)
-        case DatabaseError() if _connection_lost(exc):
-            return errors.Unavailable(retry_after=2)
+    if isinstance(exc, errors.AppError):
+        return exc
+    if isinstance(exc, DjangoValidationError):
+        return _from_fields(get_error_detail(exc))
+    if isinstance(exc, drf.ValidationError):
+        return _from_fields(exc.detail)
+    if isinstance(exc, drf.APIException):
+        kind = _BY_STATUS.get(exc.status_code)
+        return kind(str(exc.detail)) if kind else None
+    if isinstance(exc, _DATABASE_AWAY) or _connection_lost(exc):
+        return errors.Unavailable(retry_after=2)
+    for theirs, ours in _OURS.items():
+        if isinstance(exc, theirs):
+            return ours()
     return None
 
 
-def _connection_lost(exc: DatabaseError) -> bool:
-    cause = exc.__cause__
-    return getattr(cause, "sqlstate", None) in {"57P01", "57P02", "57P03", "25006"}
+def _connection_lost(exc: BaseException) -> bool:
+    """PostgreSQL's "going away" states that arrive as another DatabaseError."""
+    if not isinstance(exc, DatabaseError):
+        return False
+    return getattr(exc.__cause__, "sqlstate", None) in {"57P01", "57P02", "57P03", "25006"}
 
 
 def _from_fields(detail: Any) -> errors.Invalid:
@@ -112,6 +112,6 @@ def problem_response(exc: BaseException, request: HttpRequest | None = None) -> 
     )
     for name, value in error.headers().items():
         response[name] = value
-    if error.status == 401:
+    if error.status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     return response

@@ -79,6 +79,7 @@ class Turn(Record):
     encoding = models.CharField(_("encoding"), max_length=32, blank=True)
     text = models.TextField(_("text so far"), blank=True)
     reasoning = models.TextField(_("reasoning so far"), blank=True)
+    characters = models.PositiveIntegerField(_("characters so far"), default=0)
     last_seq = models.PositiveIntegerField(_("last sequence number"), default=0)
     stop_requested_at = models.DateTimeField(_("stop requested at"), null=True, blank=True)
     stop_reason = models.CharField(
@@ -140,6 +141,6 @@ class IdempotencyRecord(Record):
         return f"{self.sender} {self.operation}"
 
     def is_expired(self) -> bool:
-        """True after `settings.IDEMPOTENCY_HOURS`: the key may be used anew."""
+        """True after `settings.IDEMPOTENCY_SECONDS`: the key may be used anew."""
         age = timezone.now() - self.created_at
-        return age.total_seconds() > settings.IDEMPOTENCY_HOURS * 3600
+        return age.total_seconds() > settings.IDEMPOTENCY_SECONDS

@@ -1,0 +1,88 @@
+"""Making, changing and deleting conversations."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import transaction
+
+from chat.models import Conversation, Message, Turn
+from chat.turns.closing import forget_turns, tell_gone
+from common.db import update_returning, write_transaction
+from common.errors import NotFound
+from models_registry.services.routing import resolve_model
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from accounts.services.callers import Caller
+
+
+def create_conversation(
+    caller: Caller,
+    *,
+    title: str = "",
+    model: str = "",
+    system_prompt: str = "",
+    parameters: dict[str, Any] | None = None,
+) -> Conversation:
+    """A new one, with the model that was named or the default one. Raises NotFound for a model
+    that the caller may not use, ModelUnavailable where there is none."""
+    return Conversation.objects.create(
+        owner=caller.user,
+        title=title,
+        title_source=_source_of(title),
+        model=resolve_model(caller.user, model or None).name,
+        system_prompt=system_prompt,
+        parameters=parameters or {},
+    )
+
+
+def change_conversation(caller: Caller, conversation_id: UUID, **fields: Any) -> Conversation:
+    """Write the given fields and no others."""
+    if fields.get("model"):
+        fields["model"] = resolve_model(caller.user, fields["model"]).name
+    if "title" in fields:
+        fields["title_source"] = _source_of(fields["title"])
+    where = {"id": conversation_id, "owner": caller.user.pk}
+    if not fields:
+        conversation = Conversation.objects.visible_to(caller.user).filter(**where).first()
+    else:
+        with write_transaction():
+            conversation = update_returning(Conversation, where=where, changes=fields)
+    if conversation is None:
+        raise NotFound()
+    return conversation
+
+
+def delete_conversation(caller: Caller, conversation_id: UUID) -> None:
+    """Delete a conversation with all its messages. A running turn is stopped and settled."""
+    with write_transaction():
+        where = {"id": conversation_id, "owner": caller.user.pk}
+        conversation = update_returning(Conversation, where=where, raised={"epoch": 1})
+        if conversation is None:
+            raise NotFound()
+        _erase(conversation.pk)
+
+
+def delete_conversations_of(user: User) -> None:
+    """Everything a person wrote here; part of the transaction that erases them."""
+    ids = Conversation.objects.filter(owner=user).order_by("id").values_list("id", flat=True)
+    for conversation_id in list(ids):
+        _erase(conversation_id)
+    for turn in Turn.objects.running().filter(user=user):
+        transaction.on_commit(partial(tell_gone, forget_turns([turn])))
+
+
+def _erase(conversation_id: UUID) -> None:
+    turns = Turn.objects.filter(conversation=conversation_id)
+    ended = forget_turns(list(turns.running().select_for_update()))
+    turns.update(conversation=None, message=None, text="", reasoning="")
+    Message.objects.filter(conversation=conversation_id).delete()
+    Conversation.objects.filter(pk=conversation_id).delete()
+    transaction.on_commit(partial(tell_gone, ended))
+
+
+def _source_of(title: str) -> str:
+    return Conversation.TitleSource.USER if title else Conversation.TitleSource.NONE

@@ -1,0 +1,150 @@
+"""Reading a branch, and changing what is in it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from chat.models import Conversation, Message, Turn
+from chat.streams.events import message_fields
+from chat.streams.stored import siblings
+from chat.turns import transcript
+from chat.turns.closing import forget_turns, tell_gone
+from common.db import update_returning, write_transaction
+from common.errors import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from accounts.services.callers import Caller
+    from chat.turns.transcript import Link
+
+
+@dataclass(frozen=True, slots=True)
+class BranchPage:
+    """Some messages of a branch, oldest first. `previous` is the message to ask `before` of for
+    the page above, None at the root."""
+
+    messages: list[dict[str, Any]]
+    previous: UUID | None
+
+
+def branch(
+    caller: Caller,
+    conversation_id: UUID,
+    *,
+    branch: UUID | None = None,
+    before: UUID | None = None,
+    limit: int,
+) -> BranchPage:
+    """The newest `limit` messages of the path to `branch` (the newest message), above `before`.
+
+    Raises NotFound for a conversation, branch or `before` that is not the caller's or not there.
+    """
+    if not Conversation.objects.visible_to(caller.user).filter(pk=conversation_id).exists():
+        raise NotFound()
+    tree = transcript.links(conversation_id)
+    leaf = branch or next(reversed(tree), None)
+    if leaf is not None and leaf not in tree:
+        raise NotFound()
+    ids = transcript.path(tree, leaf)
+    if before is not None:
+        if before not in ids:
+            raise NotFound()
+        ids = ids[ids.index(before) + 1 :]
+    page, above = ids[:limit], ids[limit:]
+    rows = {row.pk: row for row in Message.objects.filter(pk__in=page)}
+    _show_checkpoints(list(rows.values()))
+    alike = _alike(tree)
+    shown = [
+        message_fields(rows[each], siblings=alike[_kind(tree[each])])
+        for each in reversed(page)
+        if each in rows
+    ]
+    return BranchPage(shown, page[-1] if above else None)
+
+
+def message_of(caller: Caller, message_id: UUID) -> dict[str, Any]:
+    """One message as API.md shows it; NotFound when it is not the caller's."""
+    message = Message.objects.visible_to(caller.user).filter(pk=message_id).first()
+    if message is None:
+        raise NotFound()
+    _show_checkpoints([message])
+    return message_fields(message, siblings=siblings(message))
+
+
+def edit_message(caller: Caller, message_id: UUID, content: str) -> dict[str, Any]:
+    """Replace a message's text in place. Conflict while a turn is writing it."""
+    if not Message.objects.visible_to(caller.user).filter(pk=message_id).exists():
+        raise NotFound()
+    with write_transaction():
+        unwritten = Turn.objects.running().filter(message_id=message_id).exists()
+        if unwritten:
+            raise Conflict()
+        message = update_returning(
+            Message,
+            where={"id": message_id},
+            changes={"content": content, "edited_at": timezone.now()},
+        )
+    if message is None:
+        raise NotFound()
+    return message_fields(message, siblings=siblings(message))
+
+
+def delete_message(caller: Caller, message_id: UUID) -> None:
+    """Delete a message and all that follow from it. A turn that writes one of them is stopped."""
+    message = Message.objects.visible_to(caller.user).filter(pk=message_id).first()
+    if message is None:
+        raise NotFound()
+    with write_transaction():
+        conversation = update_returning(
+            Conversation,
+            where={"id": message.conversation_id},
+            changes={"updated_at": timezone.now()},
+        )
+        if conversation is None:
+            raise NotFound()
+        doomed = _with_descendants(transcript.links(conversation.pk), message_id)
+        turns = Turn.objects.filter(message_id__in=doomed)
+        ended = forget_turns(list(turns.running()))
+        turns.update(conversation=None, message=None, text="", reasoning="")
+        Message.objects.filter(pk__in=doomed).delete()
+        left = Message.objects.filter(conversation=conversation).aggregate(count=Count("id"))
+        Conversation.objects.filter(pk=conversation.pk).update(message_count=left["count"])
+        transaction.on_commit(partial(tell_gone, ended))
+
+
+def _show_checkpoints(messages: list[Message]) -> None:
+    """A message that is being written shows what its turn has saved so far."""
+    writing = {each.pk: each for each in messages if each.status == Message.Status.STREAMING}
+    if not writing:
+        return
+    turns = Turn.objects.running().filter(message_id__in=writing)
+    for message_id, text, reasoning in turns.values_list("message_id", "text", "reasoning"):
+        writing[message_id].content, writing[message_id].reasoning = text, reasoning
+
+
+def _kind(link: Link) -> tuple[UUID | None, str]:
+    return link.parent_id, link.role
+
+
+def _alike(tree: dict[UUID, Link]) -> dict[tuple[UUID | None, str], list[UUID]]:
+    """Ids by parent and role: the siblings, oldest first."""
+    alike: dict[tuple[UUID | None, str], list[UUID]] = defaultdict(list)
+    for link in tree.values():
+        alike[_kind(link)].append(link.id)
+    return alike
+
+
+def _with_descendants(tree: dict[UUID, Link], root: UUID) -> list[UUID]:
+    # Oldest first, so a parent is always seen before its children.
+    doomed = {root}
+    for link in tree.values():
+        if link.parent_id in doomed:
+            doomed.add(link.id)
+    return list(doomed)

@@ -1,0 +1,53 @@
+"""Stopping a turn. It is a request: the owner closes the provider and writes the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from chat.models import Conversation, Message, Turn
+from chat.streams.events import TurnRef
+from chat.streams.hub import hub
+from chat.turns.closing import close_turn, ref_of
+from chat.turns.runner import runner
+from common.db import write_transaction
+from common.errors import NotFound
+
+if TYPE_CHECKING:
+    from accounts.services.callers import Caller
+
+
+def request_stop(caller: Caller, message_id: UUID) -> TurnRef | None:
+    """Ask for the end of the turn that writes this message; None when there is none to end."""
+    visible = Conversation.objects.visible_to(caller.user)
+    if not Message.objects.filter(pk=message_id, conversation__in=visible).exists():
+        raise NotFound()
+    turn = Turn.objects.running().filter(message_id=message_id).first()
+    if turn is None:
+        return None
+    stop_turn(turn, reason=Turn.StopReason.PERSON)
+    return ref_of(turn)
+
+
+def stop_turn(turn: Turn, *, reason: str) -> None:
+    """Mark the turn and nudge its owner, who reads the mark within a second anyway."""
+    with write_transaction():
+        Turn.objects.running().filter(pk=turn.pk, stop_requested_at=None).update(
+            stop_requested_at=timezone.now(), stop_reason=reason
+        )
+        transaction.on_commit(lambda: _nudge(turn, reason))
+
+
+def _nudge(turn: Turn, reason: str) -> None:
+    if runner.stop(turn.pk, reason):
+        return
+    if hub.mirror is not None:
+        runner.submit(hub.mirror.request_stop(turn.owner, turn.pk))
+
+
+def close_stopped(turn_id: UUID) -> None:
+    """End a turn whose owner did not obey within STOP_WAIT_SECONDS. Any thread; does not wait."""
+    runner.submit(close_turn(turn_id, status=Turn.Status.STOPPED))

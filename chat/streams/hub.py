@@ -1,0 +1,132 @@
+"""All turn logs of this process: those of its own turns, and those it follows for its readers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.conf import settings
+
+from chat.streams.log import TurnLog
+from chat.streams.mirror import Mirror
+from chat.streams.stored import fill, moved_on, stored_turn
+from common.db import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chat.streams.events import Event, TurnRef
+
+
+class Hub:
+    """The registry. It lives on the runner's loop; `open` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.mirror: Mirror | None = None
+        self.own: dict[UUID, TurnLog] = {}
+        self.followed: dict[UUID, TurnLog] = {}
+
+    def attach(self, loop: asyncio.AbstractEventLoop, mirror: Mirror | None) -> None:
+        """Begin service on `loop`, with Redis behind it or not."""
+        self.loop, self.mirror = loop, mirror
+
+    def open(self, ref: TurnRef, start: Event) -> TurnLog:
+        """The log of a turn that this process will run. Readers may come before it begins."""
+        log = self.own[ref.turn_id] = TurnLog(ref)
+        log.begin(start)
+        return log
+
+    def changed(self, log: TurnLog) -> None:
+        """`log`, one of ours, has new events: let other processes have them."""
+        if self.mirror is not None:
+            self.mirror.mark(log)
+        if log.size > settings.TURN_LOG_BYTES:
+            log.trim()
+
+    async def follow(self, ref: TurnRef) -> TurnLog:
+        """The log of any turn, wherever it runs, or ran."""
+        log = self.own.get(ref.turn_id) or self.followed.get(ref.turn_id)
+        if log is not None:
+            return log
+        here = asyncio.get_running_loop()
+        if self.loop is None or self.loop is here:
+            return await self._follow(ref)
+        coming = asyncio.run_coroutine_threadsafe(self._follow(ref), self.loop)
+        return await asyncio.wrap_future(coming)
+
+    async def _follow(self, ref: TurnRef) -> TurnLog:
+        log = self.followed[ref.turn_id] = TurnLog(ref)
+        try:
+            if self.mirror is not None:
+                await self.mirror.load(log)
+            fill(log, await in_thread(stored_turn)(ref))
+            if self.mirror is not None and not log.ended:
+                await self.mirror.watch(log)
+        except BaseException:
+            self.followed.pop(ref.turn_id, None)
+            raise
+        return log
+
+    async def look(self) -> None:
+        """Followed turns may have moved or ended without a word from Redis."""
+        behind = {log.ref: log.last_seq for log in self.followed.values() if not log.ended}
+        if not behind:
+            return
+        for ref in await in_thread(moved_on)(behind):
+            log = self.followed.get(ref.turn_id)
+            if log is None:
+                continue
+            fill(log, await in_thread(stored_turn)(ref))
+            if log.ended and self.mirror is not None:
+                self.mirror.unwatch(ref.turn_id)
+
+    def end_elsewhere(self, ref: TurnRef, end: Callable[[int], Event]) -> None:
+        """Tell every reader the end of a turn that somebody else than its owner ended.
+
+        Runs on the hub's loop. `end` makes the event with the number after the last one that a
+        log has; the owner's log, if this process holds it, ends here too.
+        """
+        for logs in (self.own, self.followed):
+            log = logs.get(ref.turn_id)
+            if log is not None:
+                log.finish(end(log.last_seq + 1))
+        if self.mirror is not None:
+            self.mirror.mark_end(ref, end)
+
+    def sweep(self) -> None:
+        """Let go of ended logs after a while, of followed ones that nobody reads, of too much."""
+        now = time.monotonic()
+        for turn_id, log in list(self.own.items()):
+            if log.ended_at is not None and now - log.ended_at > settings.TURN_LOG_SECONDS:
+                del self.own[turn_id]
+        for turn_id, log in list(self.followed.items()):
+            if log.readers > 0:
+                log.touched_at = now
+            elif now - log.touched_at > settings.TURN_LOG_FOLLOW_SECONDS:
+                del self.followed[turn_id]
+                if self.mirror is not None:
+                    self.mirror.unwatch(turn_id)
+        self._shrink()
+
+    def _shrink(self) -> None:
+        total = sum(log.size for log in self.own.values())
+        if total <= settings.TURN_LOG_PROCESS_BYTES:
+            return
+        ended = [log for log in self.own.values() if log.ended_at is not None and not log.readers]
+        for log in sorted(ended, key=lambda log: log.ended_at or 0.0):
+            del self.own[log.ref.turn_id]
+            total -= log.size
+            if total <= settings.TURN_LOG_PROCESS_BYTES:
+                return
+        for log in sorted(self.own.values(), key=lambda log: -log.size):
+            before = log.size
+            log.trim()
+            total -= before - log.size
+            if total <= settings.TURN_LOG_PROCESS_BYTES:
+                return
+
+
+hub = Hub()

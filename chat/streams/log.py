@@ -1,0 +1,184 @@
+"""The log of one turn in this process: appended once, read from any position by anyone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from chat.streams import events
+
+if TYPE_CHECKING:
+    from chat.streams.events import Event, TurnRef
+
+_joining = threading.Lock()
+
+
+class TurnLog:
+    """Events in order of `seq`, without a gap; old ones may be trimmed, their text is kept.
+
+    Appending happens on one loop; readers may live on any loop. A reader that is too far behind
+    gets one `snapshot` in place of what was trimmed.
+    """
+
+    __slots__ = (
+        "_base",
+        "_events",
+        "_waiters",
+        "ended_at",
+        "last_seq",
+        "readers",
+        "reasoning",
+        "ref",
+        "size",
+        "start",
+        "text",
+        "touched_at",
+    )
+
+    def __init__(self, ref: TurnRef) -> None:
+        self.ref = ref
+        self.start: Event | None = None
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.last_seq = -1
+        self.size = 0
+        self.ended_at: float | None = None
+        self.readers = 0
+        self.touched_at = time.monotonic()
+        self._events: list[Event] = []
+        self._base = 0
+        self._waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def ended(self) -> bool:
+        return self.ended_at is not None
+
+    @property
+    def content(self) -> str:
+        """The whole text so far."""
+        return _joined(self.text)
+
+    @property
+    def thoughts(self) -> str:
+        """The whole reasoning so far."""
+        return _joined(self.reasoning)
+
+    def begin(self, event: Event) -> None:
+        self.start = event
+        self._push(event)
+
+    def add(
+        self, content: str, *, reasoning: str = "", tool_call: dict[str, Any] | None = None
+    ) -> None:
+        """Append text as the next `chat_chunk`."""
+        seq = self.last_seq + 1
+        self.accept(
+            events.chunk(
+                self.ref.message_id, seq, content, reasoning=reasoning, tool_call=tool_call
+            ),
+            content,
+            reasoning,
+        )
+
+    def accept(self, event: Event, content: str, reasoning: str) -> None:
+        """Append a chunk that was numbered already, here or in another process."""
+        if content:
+            self.text.append(content)
+        if reasoning:
+            self.reasoning.append(reasoning)
+        self._push(event)
+
+    def replace(self, seq: int, content: str, reasoning: str) -> None:
+        """Go on from a snapshot: everything up to `seq` is `content`."""
+        self.text, self.reasoning = [content], [reasoning]
+        self._events.clear()
+        self.size = len(content)
+        self._base = seq + 1
+        self.last_seq = seq
+        self._wake()
+
+    def finish(self, event: Event) -> None:
+        """Append the end. What comes after an end is dropped: there is one."""
+        if self.ended:
+            return
+        self.ended_at = time.monotonic()
+        self._push(event)
+
+    def trim(self) -> None:
+        """Forget the older half of the events; readers behind them get a snapshot."""
+        half = len(self._events) // 2
+        self.size -= sum(len(event.data) for event in self._events[:half])
+        self._events = self._events[half:]
+        self._base += half
+
+    def after(self, seq: int) -> list[Event]:
+        """What a reader that has everything up to `seq` lacks; -1 is the very start."""
+        if seq >= self.last_seq:
+            return []
+        first = seq + 1
+        if first >= self._base:
+            return self._events[first - self._base :]
+        return [event for event in self.summary() if event.seq > seq]
+
+    def summary(self) -> list[Event]:
+        """Everything so far in the fewest events: the start, one snapshot, the end."""
+        tail = self._events[-1:] if self.ended else []
+        upto = self.last_seq - len(tail)
+        lead = [self.start] if self.start else []
+        if upto <= 0:
+            return [*lead, *tail]
+        message_id = self.ref.message_id
+        whole = events.snapshot(message_id, upto, self.content, reasoning=self.thoughts)
+        return [*lead, whole, *tail]
+
+    def end_event(self) -> Event | None:
+        return self._events[-1] if self.ended else None
+
+    async def changed(self, seq: int) -> None:
+        """Wait until there is something after `seq`."""
+        waiter = asyncio.get_running_loop().create_future()
+        # First enlist, then look: an append in between is seen by the one or the other.
+        self._waiters.append(waiter)
+        if self.last_seq > seq or self.ended:
+            return
+        await waiter
+
+    def _push(self, event: Event) -> None:
+        self._events.append(event)
+        self.last_seq = event.seq
+        self.size += len(event.data)
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._waiters:
+            return
+        waiters, self._waiters = self._waiters, []
+        try:
+            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        for waiter in waiters:
+            loop = waiter.get_loop()
+            if loop is here:
+                _resolve(waiter)
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, waiter)
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _joined(parts: list[str]) -> str:
+    """The parts as one string; they are replaced by it, so that the next time is cheap.
+
+    One joiner at a time; what is appended meanwhile stays behind what was joined.
+    """
+    with _joining:
+        count = len(parts)
+        if count > 1:
+            parts[:count] = ["".join(parts[:count])]
+        return parts[0] if count else ""

@@ -1,0 +1,32 @@
+"""Nudges over the channel layer: "look". Never text, and losing one costs three seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from chat.streams.hub import hub
+from common.nudges import nudge
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from chat.streams.events import TurnRef
+
+
+def user_group(user_id: UUID) -> str:
+    """The group of all sockets of a person."""
+    return f"user.{user_id}"
+
+
+def turn_began(ref: TurnRef) -> None:
+    """Tell a person's sockets, in every process, that a turn has begun. Never raises."""
+    if ref.user_id is None or ref.conversation_id is None or hub.loop is None:
+        return
+    message = {
+        "type": "turn.began",
+        "turn": str(ref.turn_id),
+        "message": str(ref.message_id),
+        "conversation": str(ref.conversation_id),
+    }
+    asyncio.run_coroutine_threadsafe(nudge(user_group(ref.user_id), message), hub.loop)

@@ -1,0 +1,124 @@
+"""A turn as the database knows it, for readers who come when its log is gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from chat.models import IdempotencyRecord, Message, Turn
+from chat.streams import events
+from common.errors import NotFound
+
+if TYPE_CHECKING:
+    from chat.streams.events import Event, TurnRef
+    from chat.streams.log import TurnLog
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """The checkpoint of a running turn, or the end of one that has ended."""
+
+    running: bool
+    last_seq: int
+    content: str
+    reasoning: str
+    start: Event
+    end: Event | None
+
+
+def stored_turn(ref: TurnRef) -> StoredTurn | None:
+    """What is stored of the turn, or None when it, or its conversation, is gone."""
+    turn = Turn.objects.select_related("message").filter(pk=ref.turn_id).first()
+    if turn is None or (ref.conversation_id and turn.message is None):
+        return None
+    message = turn.message
+    if turn.status == Turn.Status.RUNNING:
+        content, reasoning, end = turn.text, turn.reasoning, None
+    elif message is not None:
+        content, reasoning = message.content, message.reasoning
+        end = end_of_message(turn, message)
+    else:
+        answer = _kept_answer(turn)
+        content, reasoning = answer.get("content", ""), answer.get("reasoning", "")
+        end = end_event(turn, ref.message_id, answer)
+    return StoredTurn(
+        running=end is None,
+        last_seq=turn.last_seq,
+        content=content,
+        reasoning=reasoning,
+        start=_start_of(ref, turn, message),
+        end=end,
+    )
+
+
+def gone(message_id: UUID, seq: int) -> Event:
+    """The end of a turn whose conversation was deleted."""
+    return events.error(message_id, seq, NotFound.code, str(_("The conversation was deleted.")))
+
+
+def moved_on(seen: dict[TurnRef, int]) -> list[TurnRef]:
+    """Those turns that ended, are gone, or whose checkpoint is past the position in `seen`.
+
+    With Redis a log is ahead of the checkpoint; one that is behind it is not being delivered.
+    """
+    rows = Turn.objects.filter(pk__in=[ref.turn_id for ref in seen])
+    states = {
+        turn_id: (status == Turn.Status.RUNNING, last_seq)
+        for turn_id, status, last_seq in rows.values_list("id", "status", "last_seq")
+    }
+    missing = (False, 0)
+    moved = []
+    for ref, position in seen.items():
+        running, last_seq = states.get(ref.turn_id, missing)
+        if not running or last_seq > position:
+            moved.append(ref)
+    return moved
+
+
+def end_event(turn: Turn, message_id: UUID, message: dict[str, Any]) -> Event:
+    """The end of `turn`; `message` is the whole answer as API.md shows it."""
+    seq = turn.last_seq + 1
+    if turn.status == Turn.Status.FAILED:
+        return events.error(message_id, seq, turn.error_code, turn.error_detail)
+    return events.complete(message_id, seq, message)
+
+
+def end_of_message(turn: Turn, message: Message) -> Event:
+    return end_event(turn, message.id, events.message_fields(message, siblings=siblings(message)))
+
+
+def siblings(message: Message) -> list[UUID]:
+    """Ids of all messages with the same parent and role, its own included, oldest first."""
+    same = Message.objects.filter(
+        conversation_id=message.conversation_id, parent_id=message.parent_id, role=message.role
+    )
+    return list(same.order_by("position").values_list("id", flat=True))
+
+
+def _start_of(ref: TurnRef, turn: Turn, message: Message | None) -> Event:
+    parent = message.parent if message else None
+    user_message = events.message_fields(parent, siblings=siblings(parent)) if parent else None
+    return events.start(ref, user_message=user_message, model=turn.model)
+
+
+def _kept_answer(turn: Turn) -> dict[str, Any]:
+    record = IdempotencyRecord.objects.filter(turn=turn).only("answer").first()
+    return (record and record.answer) or {}
+
+
+def fill(log: TurnLog, stored: StoredTurn | None) -> None:
+    """Bring `log` up to what is stored, if that is further than what it has."""
+    if log.ended:
+        return
+    if stored is None:
+        log.finish(gone(log.ref.message_id, log.last_seq + 1))
+        return
+    if log.start is None:
+        log.begin(stored.start)
+    if stored.last_seq > log.last_seq:
+        log.replace(stored.last_seq, stored.content, stored.reasoning)
+    if stored.end is not None:
+        log.finish(stored.end)

@@ -1,0 +1,234 @@
+"""The provider phase of a turn: which model is asked, how often, and how it ended.
+
+Nothing here touches the database. Tries are repeated, and other models asked, before the first
+token only; afterwards what came is kept and nothing is glued to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from django.conf import settings
+
+from chat.models import Turn
+from chat.streams.hub import hub
+from chat.turns import tools
+from chat.turns.jobs import Outcome
+from common.errors import AppError, Internal, Unavailable
+from models_registry import cooldown
+from models_registry.errors import (
+    ModelUnavailable,
+    ProviderCut,
+    ProviderError,
+    ProviderTimeout,
+    ProviderUnreachable,
+)
+from models_registry.providers.base import (
+    Finished,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from models_registry.providers.factory import provider_for
+
+if TYPE_CHECKING:
+    from chat.turns.jobs import RunningTurn
+    from models_registry.providers.base import ChatRequest, ProviderEvent, Route
+
+logger = structlog.get_logger(__name__)
+
+# After some text these mean that the connection ended; any other error is the provider's word.
+_BROKE_OFF = (ProviderCut, ProviderTimeout, ProviderUnreachable)
+
+
+async def provider_phase(turn: RunningTurn) -> Outcome:
+    """Get an answer into the log. Never raises: every end is an `Outcome`."""
+    outcome = Outcome()
+    try:
+        async with asyncio.timeout(settings.TURN_SECONDS):
+            await _converse(turn, outcome)
+    except asyncio.CancelledError:
+        if not turn.cut:
+            raise
+    except TimeoutError:
+        _fail(turn, outcome, ProviderTimeout())
+    except AppError as exc:
+        _fail(turn, outcome, exc)
+    except Exception:  # a bug of ours must not leave the turn running
+        logger.exception("turn_failed", turn=str(turn.job.ref.turn_id))
+        outcome.status, outcome.error = Turn.Status.FAILED, Internal()
+    settle_cut(turn, outcome)
+    return outcome
+
+
+def settle_cut(turn: RunningTurn, outcome: Outcome) -> None:
+    """What it means that the phase was ended from outside."""
+    if turn.cut == Turn.StopReason.SHUTDOWN:
+        outcome.status, outcome.error = Turn.Status.INTERRUPTED, Unavailable()
+    elif turn.cut:
+        outcome.status, outcome.error = Turn.Status.STOPPED, None
+
+
+def _fail(turn: RunningTurn, outcome: Outcome, error: AppError) -> None:
+    outcome.error = error
+    broke_off = turn.log.last_seq > 0 and isinstance(error, _BROKE_OFF)
+    outcome.status = Turn.Status.INTERRUPTED if broke_off else Turn.Status.FAILED
+
+
+async def _converse(turn: RunningTurn, outcome: Outcome) -> None:
+    """Rounds of answer and tool calls; one round where the turn brings no tools."""
+    job = turn.job
+    request = replace(job.request, tools=tools.schemas(job.tools) or job.request.tools)
+    routes = job.routes
+    for _round in range(settings.TOOL_ROUNDS):
+        collected = tools.Collected()
+        await _ask_in_order(turn, outcome, routes, request, collected)
+        calls = collected.calls()
+        if not (calls and job.tools):
+            outcome.tool_calls += calls
+            return
+        results = await tools.run(calls, job.tools)
+        outcome.tool_calls += results
+        for result in results:
+            turn.log.add("", tool_call=result)
+        hub.changed(turn.log)
+        request = replace(
+            request, messages=[*request.messages, *tools.as_messages(collected.text, results)]
+        )
+        routes = [outcome.route] if outcome.route else routes
+
+
+async def _ask_in_order(
+    turn: RunningTurn,
+    outcome: Outcome,
+    routes: list[Route],
+    request: ChatRequest,
+    collected: tools.Collected,
+) -> None:
+    """Ask the models in order until one answers; raises what the last one failed with."""
+    failure: AppError = ModelUnavailable()
+    shown = turn.log.last_seq
+    for route in routes:
+        if not cooldown.admit(route.model_id):
+            continue
+        for attempt in range(settings.PROVIDER_TRIES):
+            outcome.route = route
+            try:
+                await _ask(turn, outcome, route, request, collected)
+            except ProviderError as exc:
+                failure = exc
+                _note(route, exc)
+                if turn.log.last_seq > shown:
+                    raise
+                pause = _pause(exc, attempt)
+                if pause is None:
+                    break
+                await asyncio.sleep(pause)
+            except BaseException:
+                cooldown.released(route.model_id)
+                raise
+            else:
+                cooldown.succeeded(route.model_id)
+                return
+    raise failure
+
+
+def _note(route: Route, error: ProviderError) -> None:
+    logger.warning(
+        "provider_failed",
+        model=route.name,
+        error=type(error).__name__,
+        status=error.upstream_status,
+    )
+    if error.retryable:
+        cooldown.failed(route.model_id)
+    else:
+        cooldown.released(route.model_id)
+
+
+def _pause(error: ProviderError, attempt: int) -> float | None:
+    """Seconds until the same model is asked again, None for never."""
+    if not error.retryable or attempt + 1 >= settings.PROVIDER_TRIES:
+        return None
+    if error.retry_after is not None:
+        wanted = float(error.retry_after)
+        return wanted if wanted <= settings.PROVIDER_RETRY_AFTER_SECONDS else None
+    return 0.25 * 2**attempt * (1 + random.random())  # noqa: S311 jitter is no secret
+
+
+async def _ask(
+    turn: RunningTurn,
+    outcome: Outcome,
+    route: Route,
+    request: ChatRequest,
+    collected: tools.Collected,
+) -> None:
+    """One request to one model, its deltas into the log.
+
+    `touched` moves with every delta; the runner's watcher ends a silence by moving `timer`: a
+    timer of one's own per token would cost more than the token.
+    """
+    loop = asyncio.get_running_loop()
+    provider = provider_for(route)
+    request = replace(request, max_tokens=_most(request.max_tokens, route.max_output_tokens))
+    first = settings.PROVIDER_FIRST_TOKEN_SECONDS
+    turn.touched = loop.time()
+    try:
+        async with asyncio.timeout(first) as timer:
+            async with aclosing(provider.stream(request)) as stream:
+                async for event in stream:
+                    turn.touched = loop.time()
+                    if turn.timer is None and not isinstance(event, Finished):
+                        turn.first_token = turn.first_token or turn.touched
+                        timer.reschedule(None)
+                        turn.timer = timer
+                    _take(turn, outcome, event, collected)
+    except TimeoutError as exc:
+        if timer.expired():
+            raise ProviderTimeout() from exc
+        raise
+    finally:
+        turn.timer = None
+
+
+def _most(asked: int | None, limit: int | None) -> int | None:
+    if asked is None or limit is None:
+        return asked
+    return min(asked, limit)
+
+
+def _take(
+    turn: RunningTurn, outcome: Outcome, event: ProviderEvent, collected: tools.Collected
+) -> None:
+    log = turn.log
+    match event:
+        case TextDelta(text):
+            if text:
+                log.add(text)
+                collected.text.append(text)
+        case ReasoningDelta(text):
+            if text:
+                log.add("", reasoning=text)
+        case ToolCallDelta():
+            call = collected.take(event)
+            if not turn.job.tools:
+                log.add("", tool_call=call)
+        case Finished(_reason, usage):
+            outcome.usage = _sum(outcome.usage, usage)
+            return
+    hub.changed(log)
+
+
+def _sum(one: Usage | None, other: Usage | None) -> Usage | None:
+    if one is None or other is None:
+        return one or other
+    fields: dict[str, Any] = {
+        name: getattr(one, name) + getattr(other, name) for name in Usage.__slots__
+    }
+    return Usage(**fields)

@@ -1,0 +1,97 @@
+"""Ending a turn from outside its owner: after its death, a deletion, or when it does not answer."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from chat.models import Turn
+from chat.streams.events import TurnRef
+from chat.streams.hub import hub
+from chat.streams.log import TurnLog
+from chat.streams.stored import gone
+from chat.turns.finish import Ended, Ending, finish_turn
+from common.db import in_thread
+from models_registry.providers.base import Prices
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from common.errors import AppError
+
+
+def ref_of(turn: Turn) -> TurnRef:
+    return TurnRef(turn.id, turn.message_id or turn.id, turn.conversation_id, turn.user_id)
+
+
+async def close_turn(turn_id: UUID, *, status: str, error: AppError | None = None) -> bool:
+    """End a running turn for its owner, with all text that can be found; False if it had ended.
+
+    Runs on the runner's loop. The text comes from Redis if it has more than the checkpoint.
+    """
+    turn = await in_thread(_running)(turn_id)
+    if turn is None:
+        return False
+    log = TurnLog(ref_of(turn))
+    if hub.mirror is not None:
+        await hub.mirror.load(log)
+    if log.last_seq < turn.last_seq:
+        log.replace(turn.last_seq, turn.text, turn.reasoning)
+    ended = await in_thread(_finish)(turn, log, status, error)
+    if ended is None:
+        return False
+    hub.end_elsewhere(log.ref, ended.event)
+    return True
+
+
+def forget_turns(turns: list[Turn]) -> list[TurnRef]:
+    """End running turns whose conversation is being deleted: `stopped`, settled by estimate.
+
+    Part of the deleting transaction; call `tell_gone` with the answer after it.
+    """
+    ended = []
+    for turn in turns:
+        log = TurnLog(ref_of(turn))
+        log.replace(turn.last_seq, turn.text, turn.reasoning)
+        if _finish(turn, log, Turn.Status.STOPPED, None) is not None:
+            ended.append(log.ref)
+    return ended
+
+
+def tell_gone(refs: list[TurnRef]) -> None:
+    """Tell the readers of deleted turns; the owner finds the row ended at its next checkpoint."""
+    if hub.loop is None:
+        return
+    for ref in refs:
+        end = partial(gone, ref.message_id)
+        hub.loop.call_soon_threadsafe(hub.end_elsewhere, ref, end)
+
+
+def _running(turn_id: UUID) -> Turn | None:
+    return Turn.objects.running().filter(pk=turn_id).first()
+
+
+def _finish(turn: Turn, log: TurnLog, status: str, error: AppError | None) -> Ended | None:
+    return finish_turn(
+        Ending(
+            ref=log.ref,
+            purpose=turn.purpose,
+            status=status,
+            content=log.content,
+            reasoning=log.thoughts,
+            last_seq=max(log.last_seq, 0),
+            epoch=turn.epoch,
+            model=turn.model,
+            encoding=turn.encoding,
+            prices=Prices(input=turn.input_price, output=turn.output_price),
+            prompt_estimate=turn.prompt_estimate,
+            started_at=turn.created_at,
+            seconds=max(0.0, (timezone.now() - turn.created_at).total_seconds()),
+            error=error,
+            answered_by=turn.model if log.last_seq > 0 else "",
+            keeps_answer=turn.message_id is None,
+            characters=turn.characters,
+        )
+    )

@@ -1,0 +1,214 @@
+"""The end of a turn: text, status, usage and settlement in one transaction. The first one wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone, translation
+
+from chat.models import Conversation, IdempotencyRecord, Message, Turn
+from chat.streams import events
+from chat.streams.events import Event, TurnRef, usage_fields
+from common.db import update_returning, write_transaction
+from models_registry.providers.base import Prices, Usage
+from models_registry.tokens import count, trusted_usage
+from quotas.services.holds import Used, cost_of, settle
+
+if TYPE_CHECKING:
+    from common.errors import AppError
+
+_DETAIL_CHARACTERS = 300
+_CHARACTERS_PER_TOKEN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a turn ended, whoever says so: its owner, or a process that closes it for another.
+
+    `reported` is what the provider counted; it is believed within reason only (F13).
+    """
+
+    ref: TurnRef
+    purpose: str
+    status: str
+    content: str
+    last_seq: int
+    epoch: int
+    model: str
+    encoding: str
+    prices: Prices
+    prompt_estimate: int
+    started_at: datetime
+    seconds: float
+    reasoning: str = ""
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    error: AppError | None = None
+    answered_by: str = ""
+    fallback: bool = False
+    reported: Usage | None = None
+    first_token_seconds: float | None = None
+    siblings: list[UUID] | None = None
+    keeps_answer: bool = False
+    # Counted by its length where the text itself was not kept.
+    characters: int = 0
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What was stored; `event` makes the end event with a given number."""
+
+    status: str
+    event: Callable[[int], Event]
+    usage: Usage
+
+
+def finish_turn(ending: Ending) -> Ended | None:
+    """Store the end and settle, or None when the turn had ended before.
+
+    A turn whose conversation's epoch moved (another speaks now) can only end `stopped`.
+    """
+    usage, estimated = _usage_of(ending)
+    cost = cost_of(usage, ending.prices)
+    with translation.override(ending.language), write_transaction():
+        status, error = ending.status, ending.error
+        position = None
+        if ending.ref.conversation_id is not None:
+            conversation = update_returning(
+                Conversation,
+                where={"id": ending.ref.conversation_id},
+                changes={"updated_at": timezone.now()},
+                raised={
+                    "last_position": 1,
+                    "tokens": usage.prompt_tokens + usage.completion_tokens,
+                    "cost": cost,
+                },
+            )
+            if conversation is None:
+                return None
+            position = conversation.last_position
+            if conversation.epoch != ending.epoch:
+                status, error = Turn.Status.STOPPED, None
+        code, detail = _error_fields(error)
+        ended = Turn.objects.filter(pk=ending.ref.turn_id, status=Turn.Status.RUNNING).update(
+            status=status,
+            ended_at=timezone.now(),
+            last_seq=ending.last_seq,
+            text="",
+            reasoning="",
+            error_code=code,
+            error_detail=detail,
+        )
+        if not ended:
+            transaction.set_rollback(True)
+            return None
+        answer = {
+            "content": ending.content,
+            "reasoning": ending.reasoning,
+            "tool_calls": ending.tool_calls,
+            "status": status,
+            "model": ending.answered_by or ending.model,
+            "fallback": ending.fallback,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cost": cost,
+            "usage_estimated": estimated,
+            "seconds": round(ending.seconds, 3),
+            "error_code": code,
+            "error_detail": detail,
+        }
+        message = _store(ending, answer, position)
+        settle(
+            Used(
+                turn_id=ending.ref.turn_id,
+                user_id=ending.ref.user_id,
+                purpose=ending.purpose,
+                model=ending.model,
+                answered_by=ending.answered_by,
+                outcome=status,
+                usage=usage,
+                estimated=estimated,
+                prices=ending.prices,
+                started_at=ending.started_at,
+                seconds=ending.seconds,
+                first_token_seconds=ending.first_token_seconds,
+            )
+        )
+    message_id = ending.ref.message_id
+    if status == Turn.Status.FAILED:
+        return Ended(status, lambda seq: events.error(message_id, seq, code, detail), usage)
+    return Ended(status, lambda seq: events.complete(message_id, seq, message), usage)
+
+
+def _usage_of(ending: Ending) -> tuple[Usage, bool]:
+    written = count(ending.content, ending.encoding) + count(ending.reasoning, ending.encoding)
+    if not written:
+        written = ending.characters // _CHARACTERS_PER_TOKEN
+    for call in ending.tool_calls:
+        written += count(call["name"] + call["arguments"], ending.encoding)
+    return trusted_usage(
+        ending.reported, prompt_estimate=ending.prompt_estimate, completion_estimate=written
+    )
+
+
+def _error_fields(error: AppError | None) -> tuple[str, str]:
+    if error is None:
+        return "", ""
+    return error.code, str(error)[:_DETAIL_CHARACTERS]
+
+
+def _store(ending: Ending, answer: dict[str, Any], position: int | None) -> dict[str, Any]:
+    """Write the answer to its message, or to the row of its key; the message as the wire has it."""
+    if position is None:
+        shown = _stateless_answer(ending, answer)
+        if ending.keeps_answer:
+            IdempotencyRecord.objects.filter(turn_id=ending.ref.turn_id).update(answer=shown)
+        return shown
+    message = update_returning(
+        Message,
+        where={"id": ending.ref.message_id},
+        changes=answer | {"ended_position": position},
+    )
+    if message is None:
+        raise AssertionError("a running turn has its message: deletion ends the turn first")
+    return events.message_fields(message, siblings=ending.siblings or [message.id])
+
+
+def _stateless_answer(ending: Ending, answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a turn that has no message, with the fields a message would show."""
+    total = answer["prompt_tokens"] + answer["completion_tokens"]
+    usage = {
+        "prompt_tokens": answer["prompt_tokens"],
+        "completion_tokens": answer["completion_tokens"],
+        "total_tokens": total,
+        "cost": answer["cost"],
+        "estimated": answer["usage_estimated"],
+    }
+    code, detail = answer["error_code"], answer["error_detail"]
+    return {
+        "id": str(ending.ref.message_id),
+        "conversation_id": None,
+        "parent_id": None,
+        "role": Message.Role.ASSISTANT.value,
+        "content": answer["content"],
+        "reasoning": answer["reasoning"],
+        "tool_calls": answer["tool_calls"],
+        "sources": [],
+        "status": str(answer["status"]),
+        "model": answer["model"],
+        "fallback": answer["fallback"],
+        "usage": usage_fields(usage),
+        "seconds": answer["seconds"],
+        "context": None,
+        "error": {"code": code, "detail": detail} if code else None,
+        "feedback": None,
+        "attachments": [],
+        "siblings": [],
+        "created_at": events.timestamp(ending.started_at),
+        "edited_at": None,
+    }

@@ -1,0 +1,214 @@
+"""Preparing a turn: one transaction that refuses or writes everything, the hold last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import get_language
+from uuid_utils.compat import uuid7
+
+from chat.models import Conversation, Message, Turn
+from chat.streams import events
+from chat.streams.events import TurnRef
+from chat.turns import transcript
+from chat.turns.context import Context, Past, build_context, room_for
+from chat.turns.jobs import PreparedTurn
+from chat.turns.runner import refuse_when_draining, runner
+from common.errors import RateLimited
+from models_registry.providers.base import ChatRequest
+from models_registry.services.routing import resolve_model, routes_for
+from models_registry.tokens import count, count_messages
+from quotas.models import Subject
+from quotas.services.holds import hold
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from accounts.models import User
+    from chat.turns.idempotency import Claim
+    from models_registry.models import ChatModel
+    from models_registry.providers.base import Route
+
+_PARAMETERS = ("max_tokens", "temperature", "top_p", "stop")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which model shall answer, and how."""
+
+    user: User
+    model: ChatModel
+    routes: list[Route]
+    parameters: dict[str, Any]
+
+    @property
+    def answer_tokens(self) -> int:
+        """Room that the answer is expected to need."""
+        route = self.routes[0]
+        wanted = self.parameters.get("max_tokens") or settings.HOLD_OUTPUT_TOKENS
+        return min(wanted, route.max_output_tokens or wanted)
+
+
+def choose_model(user: User, name: str, parameters: dict[str, Any]) -> Asked:
+    """The model that `user` means, with its fallbacks; raises NotFound, ModelUnavailable."""
+    refuse_when_draining()
+    model = resolve_model(user, name or None)
+    return Asked(user, model, routes_for(model, user), parameters)
+
+
+def context_of(
+    asked: Asked,
+    conversation: Conversation,
+    *,
+    leaf: UUID | None,
+    recent: Sequence[transcript.Loaded],
+    content: str | None,
+) -> Context:
+    """What the model sees: the path to `leaf`, then `content` if a message is being added."""
+    route = asked.routes[0]
+    length, found = transcript.history(conversation.id, leaf, recent)
+    return build_context(
+        system_prompt=conversation.system_prompt,
+        content=content,
+        history=(Past(each.role, each.content) for each in found),
+        history_length=length,
+        room=room_for(
+            route.context_window,
+            default_window=settings.CONTEXT_WINDOW,
+            answer_tokens=asked.answer_tokens,
+        ),
+        count=partial(count, encoding=route.encoding),
+    )
+
+
+def begin_answer(
+    asked: Asked,
+    conversation: Conversation,
+    context: Context,
+    *,
+    claim: Claim,
+    user_message: Message,
+    user_siblings: list[UUID],
+    siblings: list[UUID],
+) -> TurnRef:
+    """Write what remains of a turn in a conversation and have it started on commit.
+
+    `user_message` is what is answered, new or there already; `siblings` are the answers that it
+    has. The conversation row is locked by the caller, `last_position` is the answer's.
+    """
+    answer = Message(
+        conversation=conversation,
+        parent_id=user_message.id,
+        role=Message.Role.ASSISTANT,
+        status=Message.Status.STREAMING,
+        model=asked.model.name,
+        position=conversation.last_position,
+        context={"messages_left_out": context.left_out, "summarized": False},
+    )
+    new = user_message._state.adding  # noqa: SLF001 Django's documented Model._state
+    Message.objects.bulk_create([user_message, answer] if new else [answer])
+    ref = TurnRef(uuid7(), answer.id, conversation.id, asked.user.id)
+    start = events.start(
+        ref,
+        user_message=events.message_fields(user_message, siblings=user_siblings),
+        model=asked.model.name,
+    )
+    job = _job(
+        asked,
+        ref,
+        purpose=Turn.Purpose.MESSAGE,
+        messages=context.messages,
+        prompt_tokens=context.tokens,
+        siblings=[*siblings, answer.id],
+        epoch=conversation.epoch,
+    )
+    _write_turn(asked, job, claim, message_id=answer.id)
+    transaction.on_commit(partial(runner.launch, job, start))
+    return ref
+
+
+def begin_stateless(
+    asked: Asked, messages: list[dict[str, Any]], *, purpose: str, claim: Claim
+) -> TurnRef:
+    """A turn without a conversation: nothing of it is stored but counts."""
+    turn_id = uuid7()
+    ref = TurnRef(turn_id, turn_id, None, asked.user.id)
+    job = _job(
+        asked,
+        ref,
+        purpose=purpose,
+        messages=messages,
+        prompt_tokens=count_messages(messages, asked.routes[0].encoding),
+        siblings=[],
+        epoch=0,
+    )
+    job.needs_reader = not claim.key
+    job.keeps_answer = bool(claim.key)
+    _write_turn(asked, job, claim, message_id=None)
+    start = events.start(ref, user_message=None, model=asked.model.name)
+    transaction.on_commit(partial(runner.launch, job, start))
+    return ref
+
+
+def _job(
+    asked: Asked,
+    ref: TurnRef,
+    *,
+    purpose: str,
+    messages: list[dict[str, Any]],
+    prompt_tokens: int,
+    siblings: list[UUID],
+    epoch: int,
+) -> PreparedTurn:
+    given = {name: asked.parameters[name] for name in _PARAMETERS if name in asked.parameters}
+    options = {name: value for name, value in asked.parameters.items() if name not in _PARAMETERS}
+    return PreparedTurn(
+        ref=ref,
+        purpose=purpose,
+        routes=asked.routes,
+        request=ChatRequest(
+            messages=messages, language=get_language() or "en", options=options, **given
+        ),
+        prompt_tokens=prompt_tokens,
+        siblings=siblings,
+        started_at=timezone.now(),
+        epoch=epoch,
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+    )
+
+
+def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UUID | None) -> None:
+    route = asked.routes[0]
+    Turn.objects.create(
+        id=job.ref.turn_id,
+        created_at=job.started_at,
+        conversation_id=job.ref.conversation_id,
+        message_id=message_id,
+        user=asked.user,
+        purpose=job.purpose,
+        owner=runner.owner,
+        epoch=job.epoch,
+        model=asked.model.name,
+        prompt_estimate=job.prompt_tokens,
+        input_price=route.prices.input,
+        output_price=route.prices.output,
+        encoding=route.encoding,
+    )
+    claim.remember(job.ref.turn_id)
+    hold(
+        turn_id=job.ref.turn_id,
+        subjects=[Subject("user", str(asked.user.id)), Subject("deployment")],
+        prompt_tokens=job.prompt_tokens,
+        output_tokens=asked.answer_tokens,
+        prices=route.prices,
+    )
+    # After the hold: where a plan's limit refuses too, that is the one to be named.
+    if runner.running_for(asked.user.id) >= settings.RUNNING_TURNS_PER_USER:
+        raise RateLimited(retry_after=5)

@@ -1,0 +1,253 @@
+"""The process's runner: one event loop that runs all its turns and all provider I/O.
+
+In a server it is the server's loop; in a worker or a command it is a loop in a daemon thread,
+made on first use. Turns are handed over from any thread and belong to the process from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+import structlog
+from django.conf import settings
+
+from chat.models import Turn
+from chat.streams import nudges
+from chat.streams.hub import hub
+from chat.streams.mirror import Mirror
+from chat.turns.checkpoints import Checkpoint, save_checkpoints
+from chat.turns.jobs import RunningTurn
+from chat.turns.running import run_turn
+from chat.turns.tending import Tender
+from common import lifecycle, lookout
+from common.db import in_thread
+from common.errors import Unavailable
+from models_registry.providers.factory import close_providers
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from chat.streams.events import Event
+    from chat.turns.jobs import PreparedTurn
+
+logger = structlog.get_logger(__name__)
+
+SERVER = "server"
+COMMAND = "command"
+# What a finishing turn may take at most once the process wants to end, in seconds.
+_FINISH_SECONDS = 5
+
+
+class Runner:
+    """Owns the turns of this process from launch to end."""
+
+    def __init__(self) -> None:
+        self.owner = f"{COMMAND}-{uuid4().hex}"
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.turns: dict[UUID, RunningTurn] = {}
+        self.executor = ThreadPoolExecutor(2, thread_name_prefix="turns")
+        self._starting = threading.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._services: list[asyncio.Task[None]] = []
+
+    # -- starting --------------------------------------------------------------------------
+    async def serve(self) -> None:
+        """Run turns on the calling loop: a server's start-up hook."""
+        self.owner = f"{SERVER}-{uuid4().hex}"
+        self._begin(asyncio.get_running_loop())
+        if not settings.REDIS_URL:
+            await Tender(self.owner, self.turns).close_what_servers_left()
+
+    def ensure(self) -> None:
+        """Have a loop: the server's, or one of our own in a daemon thread."""
+        with self._starting:
+            if self.loop is not None and self.loop.is_running():
+                return
+            ready = threading.Event()
+            threading.Thread(target=self._own_loop, args=(ready,), daemon=True).start()
+            ready.wait()
+
+    def _own_loop(self, ready: threading.Event) -> None:
+        async def main() -> None:
+            self._begin(asyncio.get_running_loop())
+            ready.set()
+            await asyncio.Event().wait()
+
+        asyncio.run(main())
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        url = settings.REDIS_URL
+        mirror = Mirror(url, self.owner, on_stop=self._stop_here) if url else None
+        hub.attach(loop, mirror)
+        tender = Tender(self.owner, self.turns)
+        self._services = [
+            loop.create_task(service, context=contextvars.Context())
+            for service in (
+                self._keep_checkpoints(),
+                self._keep_watch(),
+                lookout.keep_looking(hub.look, tender.look),
+            )
+        ]
+
+    # -- turns -----------------------------------------------------------------------------
+    def launch(self, job: PreparedTurn, start: Event) -> None:
+        """Begin a committed turn, from any thread."""
+        self.ensure()
+        log = hub.open(job.ref, start)
+        turn = self.turns[job.ref.turn_id] = RunningTurn(job, log)
+        if self.loop is None:
+            raise Unavailable()
+        self.loop.call_soon_threadsafe(self._spawn, turn)
+        if job.ref.user_id is not None:
+            nudges.turn_began(job.ref)
+
+    def _spawn(self, turn: RunningTurn) -> None:
+        hub.changed(turn.log)
+        # An empty context: one that is inherited holds the request's thread executor, which is
+        # gone when the turn wants to finish.
+        task = asyncio.get_running_loop().create_task(
+            run_turn(turn, self.executor), context=contextvars.Context()
+        )
+        self._tasks.add(task)
+
+        def forget(done: asyncio.Task[None]) -> None:
+            self._tasks.discard(done)
+            self.turns.pop(turn.job.ref.turn_id, None)
+            if not done.cancelled() and (error := done.exception()):
+                logger.error("turn_task_died", exc_info=error)
+
+        task.add_done_callback(forget)
+
+    def running_for(self, user_id: UUID) -> int:
+        """How many turns of a person run in this process."""
+        return sum(turn.job.ref.user_id == user_id for turn in list(self.turns.values()))
+
+    def stop(self, turn_id: UUID, reason: str) -> bool:
+        """End the provider phase of one of our turns; False when it is not ours. Any thread."""
+        turn = self.turns.get(turn_id)
+        if turn is None or self.loop is None:
+            return False
+        self.loop.call_soon_threadsafe(turn.end_phase, reason)
+        return True
+
+    def submit(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run `work` on the runner's loop, from any thread, without waiting for it."""
+        self.ensure()
+        if self.loop is not None:
+            asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def _stop_here(self, turn_id: UUID) -> None:
+        self.stop(turn_id, Turn.StopReason.PERSON)
+
+    # -- what runs beside them -------------------------------------------------------------
+    async def _keep_checkpoints(self) -> None:
+        while True:
+            await asyncio.sleep(settings.CHECKPOINT_SECONDS)
+            try:
+                await self._checkpoint()
+            except Exception as exc:  # the database is away: the next second may have it back
+                logger.warning("checkpoint_failed", error=type(exc).__name__)
+
+    async def _checkpoint(self) -> None:
+        turns = [turn for turn in self.turns.values() if not turn.closing]
+        if not turns:
+            return
+        due = [_checkpoint_of(turn) for turn in turns]
+        report = await in_thread(save_checkpoints, executor=self.executor)(due)
+        for turn, saved in zip(turns, due, strict=True):
+            turn.saved_seq = saved.last_seq
+            if saved.turn_id in report.ended:
+                turn.end_phase("gone")
+            elif reason := report.stops.get(saved.turn_id):
+                turn.end_phase(reason)
+
+    async def _keep_watch(self) -> None:
+        """Deadlines of all turns by one timer: silence, and turns that nobody came to read."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(settings.WATCH_SECONDS)
+            now = loop.time()
+            for turn in list(self.turns.values()):
+                silent = now - turn.touched > settings.PROVIDER_SILENCE_SECONDS
+                if turn.timer is not None and silent:
+                    turn.timer.reschedule(now)
+                _watch_reader(turn)
+            hub.sweep()
+
+    # -- ending ----------------------------------------------------------------------------
+    async def drain(self) -> None:
+        """Let running turns end within their grace, then end them `interrupted`."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=lifecycle.grace())
+        await self.end_all()
+
+    async def end_all(self) -> None:
+        for turn in list(self.turns.values()):
+            turn.end_phase(Turn.StopReason.SHUTDOWN)
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=_FINISH_SECONDS)
+
+    async def close(self) -> None:
+        """Let go of everything; turns have ended."""
+        await self.end_all()
+        for service in self._services:
+            service.cancel()
+        await asyncio.gather(*self._services, return_exceptions=True)
+        if hub.mirror is not None:
+            await hub.mirror.close()
+        await close_providers()
+        hub.attach(asyncio.get_running_loop(), None)
+        self.loop = None
+
+    def close_from_thread(self) -> None:
+        """The same for a command that is about to exit."""
+        if self.loop is not None and self.loop.is_running():
+            asyncio.run_coroutine_threadsafe(self.close(), self.loop).result(_FINISH_SECONDS * 2)
+
+
+def _checkpoint_of(turn: RunningTurn) -> Checkpoint:
+    log, ref = turn.log, turn.job.ref
+    if log.last_seq == turn.saved_seq:
+        return Checkpoint(ref.turn_id, log.last_seq, None)
+    text, reasoning = log.content, log.thoughts
+    characters = len(text) + len(reasoning)
+    if ref.conversation_id is None:
+        # Of a turn without a conversation nothing that was said is kept, only how much it was.
+        text = reasoning = ""
+    return Checkpoint(ref.turn_id, log.last_seq, text, reasoning, characters)
+
+
+def _watch_reader(turn: RunningTurn) -> None:
+    """A turn without a conversation and without a key is owed one reader."""
+    if not turn.job.needs_reader:
+        return
+    if turn.log.readers > 0:
+        turn.unread_since = None
+        turn.read = True
+        return
+    now = time.monotonic()
+    turn.unread_since = turn.unread_since or now
+    if turn.read or now - turn.unread_since > settings.UNREAD_TURN_SECONDS:
+        turn.end_phase(Turn.StopReason.PERSON)
+
+
+runner = Runner()
+
+
+def refuse_when_draining() -> None:
+    """Raises Unavailable once SIGTERM came: a new turn would be cut off."""
+    if lifecycle.draining:
+        raise Unavailable(retry_after=5)
+
+
+lifecycle.on_startup(runner.serve)
+lifecycle.on_drain(runner.drain)
+lifecycle.on_shutdown(runner.close)

@@ -1,0 +1,122 @@
+"""A turn from its first step to its end. It belongs to the process, never to a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+from django.conf import settings
+
+from chat.models import Turn
+from chat.streams.hub import hub
+from chat.streams.stored import fill, stored_turn
+from chat.turns.attempts import provider_phase, settle_cut
+from chat.turns.finish import Ended, Ending, finish_turn
+from chat.turns.jobs import Outcome
+from common import metrics
+from common.db import in_thread
+from common.errors import Internal, Unavailable
+from common.problems import as_app_error
+
+if TYPE_CHECKING:
+    from chat.turns.jobs import RunningTurn
+
+logger = structlog.get_logger(__name__)
+
+
+async def run_turn(turn: RunningTurn, executor: ThreadPoolExecutor) -> None:
+    """Ask the provider, then store the end, then tell the readers, in this order."""
+    structlog.contextvars.bind_contextvars(request_id=turn.job.request_id)
+    outcome = await _phase(turn)
+    # From here on nobody cancels anything: a cancel that landed in `finish_turn` would leave
+    # the readers without an end.
+    turn.closing = True
+    ending = _ending(turn, outcome)
+    try:
+        ended = await _finish(turn, ending, executor)
+    except Exception:  # a bug of ours in storing the end: the turn still has to end
+        logger.exception("turn_not_stored", turn=str(turn.job.ref.turn_id))
+        failed = replace(ending, status=Turn.Status.FAILED, error=Internal(), tool_calls=[])
+        ended = await _finish(turn, failed, executor)
+    if ended is None:
+        # Somebody else ended it. Their end is in the row.
+        fill(turn.log, await in_thread(stored_turn)(turn.job.ref))
+    else:
+        turn.log.finish(ended.event(turn.log.last_seq + 1))
+        _measure(turn, ended)
+    hub.changed(turn.log)
+
+
+async def _phase(turn: RunningTurn) -> Outcome:
+    """The provider phase in a task of its own, which is all that a stop or a drain cancels."""
+    turn.phase = asyncio.get_running_loop().create_task(provider_phase(turn))
+    if turn.cut:  # stopped before it began
+        turn.phase.cancel()
+    try:
+        return await turn.phase
+    except asyncio.CancelledError:
+        # Cancelled before its first step, it never entered its own `try`.
+        outcome = Outcome()
+        settle_cut(turn, outcome)
+        return outcome
+
+
+def _ending(turn: RunningTurn, outcome: Outcome) -> Ending:
+    job, log = turn.job, turn.log
+    asked = job.routes[0]
+    route = outcome.route or asked
+    answered = log.last_seq > 0 or outcome.status == Turn.Status.COMPLETE
+    return Ending(
+        ref=job.ref,
+        purpose=job.purpose,
+        status=outcome.status,
+        content=log.content,
+        reasoning=log.thoughts,
+        tool_calls=outcome.tool_calls,
+        last_seq=log.last_seq,
+        epoch=job.epoch,
+        model=asked.name,
+        encoding=route.encoding,
+        prices=route.prices,
+        prompt_estimate=job.prompt_tokens,
+        started_at=job.started_at,
+        seconds=time.monotonic() - turn.began,
+        error=outcome.error,
+        answered_by=route.name if answered else "",
+        fallback=answered and route is not asked,
+        reported=outcome.usage,
+        first_token_seconds=turn.first_token and turn.first_token - turn.began,
+        siblings=job.siblings,
+        keeps_answer=job.keeps_answer,
+        language=job.request.language,
+    )
+
+
+async def _finish(turn: RunningTurn, ending: Ending, executor: ThreadPoolExecutor) -> Ended | None:
+    """Store the end; while the database is away, again for FINISH_RETRY_SECONDS."""
+    finish = in_thread(finish_turn, executor=executor)
+    give_up = time.monotonic() + settings.FINISH_RETRY_SECONDS
+    pause = 0.1
+    while True:
+        try:
+            return await finish(ending)
+        except Exception as exc:
+            passing = isinstance(as_app_error(exc), Unavailable)
+            if not passing or time.monotonic() > give_up:
+                # The row stays `running` with its last checkpoint until it is tended.
+                raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 2.0)
+
+
+def _measure(turn: RunningTurn, ended: Ended) -> None:
+    model = metrics.model_label(turn.job.routes[0].name)
+    metrics.turns_total.labels(status=ended.status, model=model).inc()
+    metrics.tokens_total.labels(kind="prompt").inc(ended.usage.prompt_tokens)
+    metrics.tokens_total.labels(kind="completion").inc(ended.usage.completion_tokens)
+    if turn.first_token is not None:
+        metrics.first_token_seconds.observe(max(0.0, turn.first_token - turn.began))

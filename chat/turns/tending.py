@@ -1,0 +1,74 @@
+"""Every process tends the turns of the others: what does not move any more is closed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+
+from chat.models import Turn
+from chat.turns.closing import close_turn
+from common.db import in_thread
+from common.errors import Unavailable
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Watched:
+    beat: int
+    still: float = 0.0
+
+
+class Tender:
+    """Remembers (turn, beat) and counts, by its own monotonic clock, how long a turn stands still.
+
+    `in_flight` are the turns that this process runs itself. Only time between two looks that
+    succeeded counts: with the database away nobody can beat.
+    """
+
+    def __init__(self, owner: str, in_flight: Collection[UUID]) -> None:
+        self._owner = owner
+        self._in_flight = in_flight
+        self._watched: dict[UUID, _Watched] = {}
+        self._looked_at: float | None = None
+
+    async def look(self) -> None:
+        looked_at, self._looked_at = self._looked_at, None
+        running = await in_thread(_running_elsewhere)(list(self._in_flight))
+        now = time.monotonic()
+        passed = 0.0 if looked_at is None else now - looked_at
+        self._looked_at = now
+        watched: dict[UUID, _Watched] = {}
+        for turn_id, beat in running:
+            before = self._watched.get(turn_id)
+            still = before.still + passed if before and before.beat == beat else 0.0
+            watched[turn_id] = _Watched(beat, still)
+        self._watched = watched
+        for turn_id, each in watched.items():
+            if each.still >= settings.DEAD_TURN_SECONDS:
+                await self._close(turn_id)
+
+    async def close_what_servers_left(self) -> None:
+        """Before the only server serves: what servers owned died with them."""
+        for turn_id in await in_thread(_left_by_servers)(self._owner):
+            await self._close(turn_id)
+
+    async def _close(self, turn_id: UUID) -> None:
+        closed = await close_turn(turn_id, status=Turn.Status.INTERRUPTED, error=Unavailable())
+        if closed:
+            logger.warning("turn_of_dead_process_closed", turn=str(turn_id))
+
+
+def _running_elsewhere(in_flight: list[UUID]) -> list[tuple[UUID, int]]:
+    rows = Turn.objects.running().exclude(pk__in=in_flight)
+    return list(rows.values_list("id", "beat"))
+
+
+def _left_by_servers(owner: str) -> list[UUID]:
+    rows = Turn.objects.running().filter(owner__startswith="server-").exclude(owner=owner)
+    return list(rows.values_list("id", flat=True))

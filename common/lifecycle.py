@@ -1,8 +1,9 @@
 """What runs when a server process starts, drains and ends; `config.server` calls it.
 
 A hook is an async function without arguments. Start-up hooks run before the server calls itself
-ready; drain hooks when SIGTERM came (end turns, at most SHUTDOWN_TURN_SECONDS in all); shutdown
-hooks last, when no connection is left. Drain and shutdown run in the reverse order of registering.
+ready. Drain hooks run side by side when SIGTERM came: whatever runs gets `grace()` seconds, then
+is ended; at a second signal they are cancelled and run once more, now with a grace of 0. Shutdown
+hooks come last, when no connection is left, in the reverse order of registering.
 """
 
 from __future__ import annotations
@@ -11,15 +12,22 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from django.conf import settings
+
 Hook = Callable[[], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
+
+_ENDING_SECONDS = 6
 
 draining: bool = False
 """SIGTERM was received: refuse what begins something new (`unavailable`)."""
 
 ready: bool = False
 """The server's start-up has ended and no drain has begun."""
+
+hurried: bool = False
+"""A second signal, or Ctrl-C: what runs is ended at once."""
 
 _startup: list[Hook] = []
 _drain: list[Hook] = []
@@ -43,8 +51,8 @@ def on_shutdown(hook: Hook) -> Hook:
 
 async def start() -> None:
     """Run the start-up hooks, in order; what one raises ends the start."""
-    global draining, ready  # noqa: PLW0603 one process, one state
-    draining = False
+    global draining, hurried, ready  # noqa: PLW0603 one process, one state
+    draining = hurried = False
     for hook in list(_startup):
         await hook()
     ready = True
@@ -56,10 +64,21 @@ def begin_drain() -> None:
     draining, ready = True, False
 
 
-async def drain(*, seconds: float) -> None:
-    """Run the drain hooks side by side, at most so long."""
+def hurry() -> None:
+    global hurried  # noqa: PLW0603
     begin_drain()
-    await _run_all(list(reversed(_drain)), seconds=seconds)
+    hurried = True
+
+
+def grace() -> float:
+    """Seconds that running turns still have."""
+    return 0 if hurried else float(settings.SHUTDOWN_TURN_SECONDS)
+
+
+async def drain() -> None:
+    """Run the drain hooks; they may take a little longer than their grace, to end what runs."""
+    begin_drain()
+    await _run_all(_drain, seconds=grace() + _ENDING_SECONDS)
 
 
 async def stop(*, seconds: float = 10) -> None:

@@ -92,6 +92,8 @@ class EdgeMiddleware:
         if request.method == "HEAD" and response.streaming:
             response = _headers_of(response)
         response["X-Request-ID"] = request.request_id
+        if not response.streaming and "Content-Length" not in response:
+            response["Content-Length"] = str(len(response.content))
         self.headers.add(request, response, api=is_api(request.path_info))
         self.metrics.end(request, response)
         _log(request, response)
@@ -161,9 +163,9 @@ def _log(request: Any, response: HttpResponseBase) -> None:
         "ms": round((time.perf_counter() - request.started_at) * 1000, 1),
         "address": client_address(request.META),
     }
-    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("request", **fields)
-    elif path.startswith(_POLLED):
+    if path.startswith(_POLLED):
         logger.debug("request", **fields)
+    elif response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("request", **fields)
     else:
         logger.info("request", **fields)

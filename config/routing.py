@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from channels.routing import URLRouter
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
 from django.urls import re_path
 
 from common.unrouted import UnroutedSocket
@@ -21,6 +23,21 @@ def websocket_urlpatterns() -> list[Any]:
         if find_spec(f"{app}.routing"):
             routes += import_module(f"{app}.routing").websocket_urlpatterns
     return [*routes, re_path(r"", UnroutedSocket.as_asgi())]
+
+
+class HostCheck:
+    """Refuses a handshake for a name that is not ours (S20): a page on a name of its owner's
+    that resolves to this machine would else speak as the person who opened it.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        domain, _port = split_domain_port(host.decode("latin-1"))
+        known = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+        await (self.app if known else UnroutedSocket.as_asgi())(scope, receive, send)
 
 
 def router() -> URLRouter:

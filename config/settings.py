@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import django_stubs_ext
 from django.utils.translation import gettext_lazy as _
 
+from common.security_headers import PAGES
 from config import env
 from config.limits import *
 from config.limits import PAGE_SIZE
@@ -27,6 +28,7 @@ DEBUG = env.switch("DEBUG", default=False)
 HOST = env.text("HOST", "127.0.0.1")
 PORT = env.integer("PORT", 8000, low=1, high=65_535)
 _own_name = "localhost" if HOST in {"0.0.0.0", "::", "127.0.0.1", "::1"} else HOST  # noqa: S104
+PUBLIC_URL_GIVEN = bool(env.raw("PUBLIC_URL"))
 PUBLIC_URL = env.web_address("PUBLIC_URL", f"http://{_own_name}:{PORT}")
 HTTPS = PUBLIC_URL.startswith("https://")
 ALLOWED_HOSTS = env.words(
@@ -83,7 +85,6 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
@@ -136,9 +137,9 @@ TEMPLATES = [
 ]
 
 # Sign-in
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.backends.Backend"]
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "accounts.hashers.BoundedArgon2Hasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 _validators = "django.contrib.auth.password_validation"
@@ -202,7 +203,7 @@ else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 EMBEDDED_WORKER = env.switch("EMBEDDED_WORKER", default=True)
-CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_BROKER_URL = REDIS_URL or "memory://localhost/"
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {"visibility_timeout": 3_600, "socket_timeout": 30, "socket_connect_timeout": 5}
     if REDIS_URL
@@ -219,7 +220,13 @@ CELERY_WORKER_REDIRECT_STDOUTS = False  # else every print of the server goes to
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {}
+CELERY_TASK_ALWAYS_EAGER = False
+CELERY_BEAT_SCHEDULER = "config.jobs:OneBeat"
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
+    "heartbeat": {"task": "common.tasks.heartbeat", "schedule": 20.0},
+    "mail": {"task": "accounts.tasks.send_waiting_mail", "schedule": 60.0},
+    "sign-ins": {"task": "accounts.tasks.purge", "schedule": 3_600.0},
+}
 
 # REST
 REST_FRAMEWORK = {
@@ -242,6 +249,7 @@ REST_FRAMEWORK = {
 }
 
 # Browser
+SESSION_ENGINE = "accounts.sessions"
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
@@ -250,6 +258,7 @@ SESSION_COOKIE_AGE = ADMIN_SESSION_SECONDS
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_URL))]
 CSRF_FAILURE_VIEW = "common.pages.csrf_failure"
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": PAGES}
 CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ORIGINS if origin not in {"*", "null"}]
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = [

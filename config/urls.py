@@ -6,16 +6,31 @@ from importlib.util import find_spec
 
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from config import home, system
 
 _APPS = ("support", "chat", "quotas", "models_registry", "accounts")
 
+
+def _has(module: str) -> bool:
+    package = module.rpartition(".")[0]
+    return bool(("." not in package or find_spec(package)) and find_spec(module))
+
+
 urlpatterns = [
+    path("", home.home, name="home"),
+    path("docs", home.docs, name="docs"),
+    path("redoc", home.redoc, name="redoc"),
+    path("health", system.health_view, name="health"),
+    path("health/live", system.live, name="live"),
+    path("health/ready", system.ready, name="ready"),
+    path("info", system.info, name="info"),
+    path("metrics", system.metrics, name="metrics"),
+    path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
     path("admin/", admin.site.urls),
-    *(
-        path("api/v1/", include(f"{app}.api.urls"))
-        for app in _APPS
-        if find_spec(f"{app}.api") and find_spec(f"{app}.api.urls")
-    ),
+    *(path("api/v1/", include(f"{app}.api.urls")) for app in _APPS if _has(f"{app}.api.urls")),
+    *(path("", include(f"{app}.urls")) for app in _APPS if _has(f"{app}.urls")),
 ]
 
 handler400 = "common.pages.bad_request"

@@ -1,0 +1,124 @@
+"""Is everything there that Parley stands on? (R10)
+
+Every look is bounded, kept for two seconds, and shared by all who ask meanwhile, so that no number
+of callers makes more than one query in that time. Answers name the check, never what it met.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+
+from common.db import in_thread
+
+logger = logging.getLogger(__name__)
+
+Check = Callable[[], Awaitable[None]]
+
+JOBS_SEEN = "jobs-seen"
+JOBS_SILENT_SECONDS = 90
+
+_checks: dict[str, Check] = {}
+
+
+def health_check(name: str) -> Callable[[Check], Check]:
+    """Register an async function that raises when what it looks at is not well."""
+
+    def register(check: Check) -> Check:
+        _checks[name] = check
+        return check
+
+    return register
+
+
+class Health:
+    """The last look of this process, and the one that is under way."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, str] = {}
+        self._looked_at = -float("inf")
+        self._look: asyncio.Task[dict[str, str]] | None = None
+
+    async def checks(self) -> dict[str, str]:
+        """Each check's name with `ok` or `failing`, at most HEALTH_CACHE_SECONDS old."""
+        if time.monotonic() - self._looked_at < settings.HEALTH_CACHE_SECONDS:
+            return self._results
+        if self._look is None or self._look.get_loop() is not asyncio.get_running_loop():
+            self._look = asyncio.create_task(self._run())
+        return await asyncio.shield(self._look)
+
+    def forget(self) -> None:
+        """Look anew at the next question."""
+        self._looked_at, self._look = -float("inf"), None
+
+    async def _run(self) -> dict[str, str]:
+        try:
+            results = await asyncio.gather(*(_ask(name) for name in _checks))
+            self._results = dict(zip(_checks, results, strict=True))
+            self._looked_at = time.monotonic()
+            return self._results
+        finally:
+            self._look = None
+
+
+async def _ask(name: str) -> str:
+    try:
+        async with asyncio.timeout(settings.HEALTH_CHECK_SECONDS):
+            await _checks[name]()
+    except Exception as exc:  # noqa: BLE001 whatever it is, the check failed
+        logger.warning("The check %s fails: %s", name, type(exc).__name__)
+        return "failing"
+    return "ok"
+
+
+@health_check("database")
+async def _database() -> None:
+    def ask() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    await in_thread(ask)()
+
+
+@health_check("cache")
+async def _cache() -> None:
+    def ask() -> None:
+        token = uuid4().hex
+        cache.set("health", token, 10)
+        if cache.get("health") is None:
+            raise ConnectionError
+
+    await in_thread(ask)()
+
+
+@health_check("channel_layer")
+async def _channel_layer() -> None:
+    layer = get_channel_layer()
+    if layer is None:
+        raise ConnectionError
+    await layer.group_send("health", {"type": "health"})
+
+
+@health_check("jobs")
+async def _jobs() -> None:
+    """In a server with its own worker, `config.server` puts a nearer look in this one's place."""
+    if settings.CELERY_TASK_ALWAYS_EAGER:
+        return
+
+    def ask() -> None:
+        seen = cache.get(JOBS_SEEN)
+        if seen is None or time.time() - float(seen) > JOBS_SILENT_SECONDS:
+            raise ConnectionError
+
+    await in_thread(ask)()
+
+
+health = Health()

@@ -1,0 +1,134 @@
+"""How much of a body is read, and for how long, before Django sees any of it (I1, I2).
+
+Django's ASGI handler reads a whole body, to disk if need be, before it looks at the address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from common.errors import AppError, Invalid, PayloadTooLarge
+from common.problems import problem_response
+
+_LIMITS = (
+    (re.compile(r"/v1/"), "V1_BODY_BYTES"),
+    (re.compile(r"/api/v1/conversations/import$"), "IMPORT_BODY_BYTES"),
+    (re.compile(r"/api/v1/attachments$"), "UPLOAD_BODY_BYTES"),
+)
+_DISCARD_SECONDS = 1
+
+
+class BodyTooSlow(Invalid):
+    status = 408
+    title = _("The request's body did not arrive in time.")
+
+
+def limit_of(path: str) -> int:
+    """Bytes that a body sent to `path` may have."""
+    for pattern, name in _LIMITS:
+        if pattern.match(path):
+            return int(getattr(settings, name))
+    return settings.JSON_BODY_BYTES
+
+
+class BodyLimits:
+    """ASGI middleware. After a refusal the connection is closed."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        sent = _header(scope, b"content-length")
+        if not sent and not _header(scope, b"transfer-encoding"):
+            await self.app(scope, receive, send)
+            return
+        body = _Body(scope, receive, limit=limit_of(scope["path"]))
+        try:
+            if sent.isdigit() and int(sent[:20]) > body.limit:
+                await body.refuse()
+            await self.app(scope, body.receive, send)
+        except (PayloadTooLarge, BodyTooSlow) as refusal:
+            await _refuse(refusal, scope, send)
+
+
+class _Body:
+    """`receive` that counts bytes and seconds until the body is whole."""
+
+    def __init__(self, scope: Any, receive: Any, *, limit: int) -> None:
+        self.scope, self.source, self.limit = scope, receive, limit
+        self.bytes = 0
+        self.whole = False
+        self.deadline = asyncio.get_running_loop().time() + settings.BODY_SECONDS
+
+    async def receive(self) -> Any:
+        if self.whole:
+            return await self.source()
+        try:
+            async with asyncio.timeout_at(self.deadline):
+                message = await self.source()
+        except TimeoutError:
+            raise BodyTooSlow from None
+        self.bytes += len(message.get("body", b""))
+        if self.bytes > self.limit:
+            await self.refuse()
+        self.whole = not message.get("more_body", False)
+        if self.whole and not _header(self.scope, b"content-length"):
+            # DRF takes a request without this header for one without a body.
+            length = (b"content-length", str(self.bytes).encode())
+            self.scope["headers"] = [*self.scope["headers"], length]
+        return message
+
+    async def refuse(self) -> NoReturn:
+        """Raise PayloadTooLarge, once a client that is nearly done has finished sending: closing
+        under its hands could cost it our answer.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                more = True
+                while more and self.bytes <= 2 * self.limit:
+                    message = await self.source()
+                    self.bytes += len(message.get("body", b""))
+                    more = message.get("more_body", False)
+        raise PayloadTooLarge
+
+
+async def _refuse(refusal: AppError, scope: Any, send: Any) -> None:
+    request: Any = HttpRequest()
+    request.META["HTTP_ACCEPT_LANGUAGE"] = _header(scope, b"accept-language").decode("latin-1")
+    request.request_id = uuid7().hex
+    with translation.override(translation.get_language_from_request(request)):
+        response = problem_response(refusal, request)
+    headers = {
+        "Connection": "close",
+        "Content-Length": str(len(response.content)),
+        "X-Request-ID": request.request_id,
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+        **dict(response.items()),
+    }
+    await send(
+        {
+            "type": "http.response.start",
+            "status": response.status_code,
+            "headers": [
+                (name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": response.content})
+
+
+def _header(scope: Any, name: bytes) -> bytes:
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return b""

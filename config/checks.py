@@ -1,0 +1,131 @@
+"""Wrong settings, told at start: an id, the variable's name, and what to do about it.
+
+E-ids stop every start; of K12's ids the W form is shown without `PRODUCTION`, the E form stops a
+start with it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import zoneinfo
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register
+
+from config import env
+
+_SECRET_CHARACTERS = 32
+_KNOWN_SECRETS = ("secret", "changeme", "change-me", "django-insecure", "example", "password")
+
+
+def _error(number: int, name: str, text: str, hint: str) -> CheckMessage:
+    return Error(f"{name}: {text}.", hint=hint, id=f"parley.E{number:03}")
+
+
+@register()
+def variables(**_kwargs: Any) -> list[CheckMessage]:
+    """Values that could not be read at all."""
+    return [_error(1, found.name, found.text, found.hint) for found in env.problems]
+
+
+@register()
+def encryption_keys(**_kwargs: Any) -> list[CheckMessage]:
+    if all(len(key.strip()) >= _SECRET_CHARACTERS for key in settings.ENCRYPTION_KEYS):
+        return []
+    return [
+        _error(
+            2,
+            "ENCRYPTION_KEYS",
+            f"each key needs at least {_SECRET_CHARACTERS} characters, separated by commas",
+            "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'",
+        )
+    ]
+
+
+@register()
+def time_zone(**_kwargs: Any) -> list[CheckMessage]:
+    try:
+        zoneinfo.ZoneInfo(settings.TIME_ZONE)
+    except (ValueError, OSError):
+        hint = "For example TIME_ZONE=Europe/Berlin."
+        return [_error(3, "TIME_ZONE", "it is no time zone of the IANA database", hint)]
+    return []
+
+
+@register()
+def proxies(**_kwargs: Any) -> list[CheckMessage]:
+    wrong = [proxy for proxy in settings.TRUSTED_PROXIES if not _is_network(proxy)]
+    hint = "List addresses or networks: TRUSTED_PROXIES=10.0.0.0/8,192.168.1.5."
+    return [_error(4, "TRUSTED_PROXIES", f"{proxy[:100]!r} is no address", hint) for proxy in wrong]
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+@register()
+def origins(**_kwargs: Any) -> list[CheckMessage]:
+    hint = "List exact origins: CORS_ORIGINS=https://app.example.com,https://example.com:8443."
+    wrong = [
+        origin
+        for origin in settings.CORS_ORIGINS
+        if not origin.startswith(("http://", "https://")) or origin.count("/") > 2 or "*" in origin  # noqa: PLR2004 the two of ://
+    ]
+    return [_error(5, "CORS_ORIGINS", f"{origin[:100]!r} is no origin", hint) for origin in wrong]
+
+
+@register()
+def single_user(**_kwargs: Any) -> list[CheckMessage]:
+    """S20: whoever reaches a single user's server is its owner."""
+    if not settings.SINGLE_USER or settings.ADMIN_PASSWORD or _is_loopback(settings.HOST):
+        return []
+    hint = "Set ADMIN_PASSWORD, or HOST=127.0.0.1."
+    return [_error(6, "SINGLE_USER", "it would serve anyone on the network", hint)]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@register()
+def production(**_kwargs: Any) -> list[CheckMessage]:
+    """K12: what a public server may not do."""
+    kind, letter = (Error, "E") if settings.PRODUCTION else (checks.Warning, "W")
+    return [
+        kind(f"{name}: {text}.", hint=hint, id=f"parley.{letter}{number:03}")
+        for number, name, text, hint in _unfit_for_production()
+    ]
+
+
+def _unfit_for_production() -> Iterator[tuple[int, str, str, str]]:
+    if settings.DEBUG:
+        yield 20, "DEBUG", "it shows code and settings to visitors", "Leave it out."
+    if "*" in settings.ALLOWED_HOSTS:
+        hint = "List the names that people use: ALLOWED_HOSTS=chat.example.com."
+        yield 21, "ALLOWED_HOSTS", "it lets any name be served", hint
+    for name in settings.MISSING_SECRETS:
+        hint = f"Set it, or {name}_FILE, to {_SECRET_CHARACTERS} random characters or more."
+        yield 22, name, "it is missing", hint
+    for name, value in (
+        ("SECRET_KEY", settings.SECRET_KEY),
+        *(("SECRET_KEY", key) for key in settings.SECRET_KEY_FALLBACKS),
+        *(("SIGNING_KEYS", key) for key in settings.SIGNING_KEYS),
+    ):
+        if len(value.strip()) < _SECRET_CHARACTERS or value.lower().startswith(_KNOWN_SECRETS):
+            hint = f"Use {_SECRET_CHARACTERS} random characters or more."
+            yield 23, name, "it is short or well known", hint
+    if settings.SECRET_KEY in settings.SIGNING_KEYS:
+        yield 24, "SIGNING_KEYS", "it equals SECRET_KEY", "Use a secret of its own."
+    if settings.PRODUCTION and not settings.PUBLIC_URL_GIVEN:
+        hint = "Set the address that people use: PUBLIC_URL=https://chat.example.com."
+        yield 25, "PUBLIC_URL", "it is missing, and links need it", hint

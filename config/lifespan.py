@@ -1,0 +1,31 @@
+"""The server's start and end, as ASGI tells them. Django and Channels do not listen."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from common import lifecycle
+from common.errors import AppError
+
+logger = logging.getLogger(__name__)
+
+
+async def lifespan(_scope: Any, receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                await lifecycle.start()
+            except AppError as refusal:
+                await send({"type": "lifespan.startup.failed", "message": str(refusal)})
+                return
+            except Exception:
+                logger.exception("The server could not start.")
+                await send({"type": "lifespan.startup.failed", "message": ""})
+                return
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await lifecycle.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import connections
+
+from config import start
+
+
+class Command(BaseCommand):
+    help = "Run Parley: set up what is missing, then serve on HOST:PORT until a signal comes."
+    requires_system_checks = ()
+    requires_migrations_checks = False
+
+    def handle(self, **options: Any) -> None:
+        try:
+            start.check_settings()
+            start.prepare_folder()
+            lock = start.only_server()
+            listener = start.bind()
+            start.wait_for_database(self.say)
+            start.migrate(self.say)
+            administrators = start.furnish()
+            connections.close_all()
+        except start.CannotStart as reason:
+            sys.stderr.write(f"Parley cannot start.\n{reason}\n")
+            sys.exit(1)
+        from config.server import run  # noqa: PLC0415 loads the whole application
+
+        try:
+            run(
+                listener,
+                when_started=lambda: self.say(start.greeting(administrators=administrators)),
+            )
+        except KeyboardInterrupt:
+            sys.exit(130)
+        finally:
+            if lock is not None:
+                lock.close()
+
+    def say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()

@@ -1,0 +1,148 @@
+"""One server process: a uvicorn that ends politely (F2)."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+
+from common import lifecycle
+from common.health import health_check
+from common.metrics import loop_lag_seconds
+
+logger = logging.getLogger(__name__)
+
+_THREADS = 32
+_LAG_STEP_SECONDS = 0.25
+_LAG_WINDOW_SECONDS = 10
+
+
+class Server(uvicorn.Server):
+    """SIGTERM: ready turns 503, running turns get their time, then sockets and streams end.
+
+    A second signal, or Ctrl-C, ends what runs at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, when_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.when_started = when_started
+        self.asked_at = 0.0
+        self.drain_task: asyncio.Task[None] | None = None
+        self.lag_task: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit or sig == signal.SIGINT:
+            lifecycle.hurry()
+            if self.drain_task is not None:
+                self.drain_task.cancel()
+        else:
+            lifecycle.begin_drain()
+        self.asked_at = self.asked_at or time.monotonic()
+        if not self.should_exit:
+            self._captured_signals.append(sig)
+            self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        # Outside requests, database work runs here; asyncio's own six threads are too few.
+        loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
+        await super().startup(sockets)
+        self.lag_task = loop.create_task(_measure_lag())
+        # What has been made until now stays: collecting it again and again costs tail latency.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        if self.started:
+            self.when_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._drain()
+        if not lifecycle.hurried:
+            # Balancers have seen that we are not ready before the port refuses them.
+            left = settings.SHUTDOWN_PORT_SECONDS - (time.monotonic() - self.asked_at)
+            await asyncio.sleep(max(0, left))
+        if self.lag_task is not None:
+            self.lag_task.cancel()
+        await super().shutdown(sockets)
+
+    async def _drain(self) -> None:
+        while True:
+            was_hurried = lifecycle.hurried
+            self.drain_task = asyncio.create_task(lifecycle.drain())
+            try:
+                await self.drain_task
+            except asyncio.CancelledError:
+                if lifecycle.hurried and not was_hurried:
+                    continue  # once more, without grace
+                raise
+            return
+
+
+async def _measure_lag() -> None:
+    """Set the metric to the worst oversleep of the last seconds (R5)."""
+    loop = asyncio.get_running_loop()
+    worst, since = 0.0, loop.time()
+    while True:
+        asked = loop.time()
+        await asyncio.sleep(_LAG_STEP_SECONDS)
+        worst = max(worst, loop.time() - asked - _LAG_STEP_SECONDS)
+        if loop.time() - since > _LAG_WINDOW_SECONDS:
+            loop_lag_seconds.set(worst)
+            worst, since = 0.0, loop.time()
+
+
+def _run_jobs_here() -> None:
+    """Have this process work through the jobs, and /health look at that very worker."""
+    from config.jobs import embedded_worker  # noqa: PLC0415 a server without jobs need not load it
+
+    async def start() -> None:
+        await asyncio.to_thread(embedded_worker.start)
+
+    async def stop() -> None:
+        await asyncio.to_thread(embedded_worker.stop)
+
+    async def look() -> None:
+        if not embedded_worker.is_alive():
+            raise ConnectionError
+
+    lifecycle.on_startup(start)
+    lifecycle.on_shutdown(stop)
+    health_check("jobs")(look)
+
+
+def run(listener: socket.socket, *, when_started: Callable[[], None]) -> None:
+    """Serve on a bound socket until a signal comes."""
+    from config.asgi import application  # noqa: PLC0415 loads every app
+
+    if settings.EMBEDDED_WORKER:
+        _run_jobs_here()
+    options: dict[str, Any] = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "ws": "wsproto",  # the default hangs on handshake headers over 8 KB
+        "ws_max_size": settings.SOCKET_FRAME_BYTES,
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": settings.SOCKET_PING_SECONDS,
+        "ws_ping_timeout": settings.SOCKET_PONG_SECONDS,
+        "timeout_graceful_shutdown": settings.SHUTDOWN_STREAM_SECONDS,
+        "proxy_headers": False,  # common.addresses decides whom to believe
+        "server_header": False,
+        "access_log": False,  # common.middleware writes one line a request
+        "log_config": None,
+        "lifespan": "on",
+        "backlog": 2048,
+    }
+    server = Server(uvicorn.Config(application, **options), when_started=when_started)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise SystemExit(1)

@@ -1,0 +1,187 @@
+"""What `manage.py serve` does before it serves. What cannot be done is said in a sentence."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.management import call_command
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from accounts.models import User
+from accounts.services import people
+from common.errors import AppError
+from config.checks import variables
+from config.secret_files import private_directory
+
+Say = Callable[[str], None]
+
+_MIGRATION_LOCK = 0x70_61_72_6C  # "parl"
+
+
+class CannotStart(Exception):
+    """Names the setting and what to do; shown as it is, without a traceback."""
+
+
+def check_settings() -> None:
+    """Raises CannotStart with every error that a check of ours found."""
+    ours = variables.__module__
+    found = [
+        message
+        for check in checks.registry.registry.get_checks()
+        if check.__module__ == ours
+        for message in check(app_configs=None)
+    ]
+    if errors := [message for message in found if message.is_serious()]:
+        lines = [f"{error.id} {error.msg} {error.hint}" for error in errors]
+        raise CannotStart("\n".join(lines))
+
+
+def prepare_folder() -> None:
+    try:
+        private_directory(settings.DATA_DIR)
+    except OSError as exc:
+        raise CannotStart(
+            f"DATA_DIR: {settings.DATA_DIR} cannot be used ({exc.strerror}). "
+            "Name a folder of your own."
+        ) from None
+
+
+def only_server() -> IO[str] | None:
+    """The lock that keeps a second server away, to be held while this one runs.
+
+    Without Redis two servers would not hear of each other's turns.
+    """
+    if settings.REDIS_URL:
+        return None
+    file = (settings.DATA_DIR / "server.lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise CannotStart(
+            f"DATA_DIR: another Parley runs on {settings.DATA_DIR}. "
+            "Stop it, or set REDIS_URL to run several."
+        ) from None
+    return file
+
+
+def bind() -> socket.socket:
+    """A socket on HOST and PORT. It begins to listen when the server is ready, not before."""
+    try:
+        family, kind, proto, _name, address = socket.getaddrinfo(
+            settings.HOST, settings.PORT, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError:
+        raise CannotStart(
+            f"HOST: {settings.HOST} is no address of this machine. Use HOST=127.0.0.1."
+        ) from None
+    listener = socket.socket(family, kind, proto)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as exc:
+        listener.close()
+        raise CannotStart(
+            f"PORT: {settings.HOST}:{settings.PORT} cannot be used ({exc.strerror}). "
+            f"Choose another, for example PORT={settings.PORT + 1}."
+        ) from None
+    return listener
+
+
+def wait_for_database(say: Say) -> None:
+    """Return once the database answers; raises CannotStart after DATABASE_WAIT_SECONDS."""
+    deadline = time.monotonic() + settings.DATABASE_WAIT_SECONDS
+    told = False
+    while True:
+        try:
+            _touch_database()
+        except DatabaseError as exc:
+            reason = (str(exc).strip() or "no answer").splitlines()[0]
+        else:
+            return
+        if connection.vendor == "sqlite" or time.monotonic() >= deadline:
+            raise CannotStart(
+                f"DATABASE_URL: the database cannot be reached ({reason}). "
+                "Check the address, or leave DATABASE_URL out to use SQLite."
+            )
+        if not told:
+            say("Waiting for the database (DATABASE_URL) …")
+            told = True
+        time.sleep(0.5)
+
+
+def _touch_database() -> None:
+    """One connection past the pool, which would hide the reason behind a timeout."""
+    wrapper = connection.copy()
+    if wrapper.vendor == "postgresql":
+        wrapper.settings_dict["OPTIONS"] = {
+            name: value
+            for name, value in wrapper.settings_dict["OPTIONS"].items()
+            if name != "pool"
+        }
+    try:
+        wrapper.ensure_connection()
+    finally:
+        wrapper.close()
+
+
+def migrate(say: Say) -> None:
+    """Bring the tables up to date; of several starting servers one does it, the others wait."""
+    with _migrating():
+        executor = MigrationExecutor(connection)
+        if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            return
+        say("Setting up the database …")
+        call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+
+
+@contextmanager
+def _migrating() -> Iterator[None]:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
+            try:
+                yield
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
+        return
+    with Path(settings.DATA_DIR, "migrate.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def furnish() -> bool:
+    """Have the first administrator of the environment; is there any administrator?"""
+    try:
+        people.ensure_first_admin()
+    except AppError as refusal:
+        fields = refusal.errors or {"": [refusal]}
+        said = " ".join(f"{name}: {text}" for name, texts in fields.items() for text in texts)
+        raise CannotStart(
+            f"ADMIN_USERNAME, ADMIN_EMAIL, ADMIN_PASSWORD do not make an administrator. {said}"
+        ) from None
+    return User.objects.administrators().exists()
+
+
+def greeting(*, administrators: bool) -> str:
+    """What a newcomer needs to see, and no more."""
+    database: Any = settings.DATABASES["default"]
+    place = settings.DATA_DIR
+    kept = "SQLite" if database["ENGINE"].endswith("sqlite3") else "PostgreSQL"
+    lines = [
+        f"Parley {settings.VERSION} is ready: {settings.PUBLIC_URL}",
+        f"  listening on {settings.HOST}:{settings.PORT}, {kept}, data in {place}",
+        f"  reference: {settings.PUBLIC_URL}/docs",
+    ]
+    if not administrators:
+        lines.append("  there is no administrator yet: run  python manage.py create_admin")
+    return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
@@ -55,6 +56,34 @@ class AttachmentsField(serializers.ListField):
         return []
 
 
+class IdField(serializers.UUIDField):
+    """An id as we write it: text, never a number."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        value: UUID = super().to_internal_value(data)
+        return value
+
+
+class SwitchField(serializers.BooleanField):
+    """true or false, and no word for them."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class PositionField(serializers.IntegerField):
+    """A number in a turn's log; negative is "from the start"."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
 class IdempotencyKeyField(TextField):
     default_error_messages = {"unprintable": _("Use printable characters.")}
 
@@ -103,8 +132,8 @@ class NewConversationSerializer(serializers.Serializer[Any]):
 
 
 class ConversationChangesSerializer(NewConversationSerializer):
-    archived = serializers.BooleanField(required=False)
-    pinned = serializers.BooleanField(required=False)
+    archived = SwitchField(required=False)
+    pinned = SwitchField(required=False)
 
 
 # -- messages and turns ------------------------------------------------------------------------
@@ -115,7 +144,7 @@ class RegenerateSerializer(serializers.Serializer[Any]):
 
 class SendSerializer(RegenerateSerializer):
     content = ContentField()
-    parent_id = serializers.UUIDField(required=False, allow_null=True)
+    parent_id = IdField(required=False, allow_null=True)
     attachments = AttachmentsField()
 
 
@@ -133,7 +162,7 @@ class ChatOnceSerializer(serializers.Serializer[Any]):
 
     messages = PromptSerializer(many=True, allow_empty=False)
     model = ModelNameField()
-    stream = serializers.BooleanField(required=False, default=False)
+    stream = SwitchField(required=False, default=False)
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         fields: dict[str, Any] = super().to_internal_value(data)
@@ -142,21 +171,21 @@ class ChatOnceSerializer(serializers.Serializer[Any]):
 
 # -- frames ------------------------------------------------------------------------------------
 class ChatFrame(serializers.Serializer[Any]):
-    conversation_id = serializers.UUIDField(required=False, allow_null=True)
+    conversation_id = IdField(required=False, allow_null=True)
     content = ContentField()
     model = ModelNameField()
-    parent_id = serializers.UUIDField(required=False, allow_null=True)
+    parent_id = IdField(required=False, allow_null=True)
     idempotency_key = IdempotencyKeyField(required=False)
     attachments = AttachmentsField()
 
 
 class MessageFrame(serializers.Serializer[Any]):
-    message_id = serializers.UUIDField()
+    message_id = IdField()
 
 
 class ResumeFrame(MessageFrame):
-    after = serializers.IntegerField(required=False, default=-1, max_value=2**63 - 1)
+    after = PositionField(required=False, default=-1)
 
 
 class ConversationFrame(serializers.Serializer[Any]):
-    conversation_id = serializers.UUIDField()
+    conversation_id = IdField()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`message` is the whole one, or None where the turn failed: then `code` and `detail` say why."""
+    """`message` is None where the turn failed: then `code` and `detail` say why."""
 
     user_message: dict[str, Any] | None
     message: dict[str, Any] | None

@@ -76,7 +76,15 @@ def send_message(
 
     def begin() -> TurnStarted:
         conversation = _write_to(caller, conversation_id, claim, messages=2)
-        return _begin_sent(caller, conversation, claim, content, parent_id, model, parameters or {})
+        return _begin_sent(
+            caller,
+            conversation,
+            claim,
+            content=content,
+            parent_id=parent_id,
+            model=model,
+            parameters=parameters or {},
+        )
 
     return _once(caller, claim, begin)
 
@@ -98,7 +106,15 @@ def send_to_new_conversation(
         conversation = Conversation.objects.create(
             owner=caller.user, model=asked.model.name, last_position=2, message_count=2
         )
-        return _begin_sent(caller, conversation, claim, content, None, model, parameters or {})
+        return _begin_sent(
+            caller,
+            conversation,
+            claim,
+            content=content,
+            parent_id=None,
+            model=model,
+            parameters=parameters or {},
+        )
 
     return _once(caller, claim, begin)
 
@@ -121,7 +137,9 @@ def regenerate(
         question = old.parent
         if question is None:
             raise NotFound()
-        return _begin_again(caller, conversation, claim, question, model, parameters or {})
+        return _begin_again(
+            caller, conversation, claim, question, model=model, parameters=parameters or {}
+        )
 
     return _once(caller, claim, begin)
 
@@ -211,6 +229,7 @@ def _begin_sent(
     caller: Caller,
     conversation: Conversation,
     claim: Claim,
+    *,
     content: str,
     parent_id: UUID | _Unset | None,
     model: str,
@@ -251,6 +270,7 @@ def _begin_again(
     conversation: Conversation,
     claim: Claim,
     question: Message,
+    *,
     model: str,
     parameters: dict[str, Any],
 ) -> TurnStarted:

@@ -1,7 +1,7 @@
 """The turn logs in Redis Streams, so that any process can serve any reader.
 
-One stream a turn. An entry holds the events of at most `TURN_LOG_FLUSH_SECONDS`, one JSON line each, and
-its id is `<seq of its last event + 1>-0`: of two writers one is refused. The owner adds with
+One stream a turn. An entry holds the events of `TURN_LOG_FLUSH_SECONDS`, one JSON line each,
+and its id is `<seq of its last event + 1>-0`: of two writers one is refused. The owner adds with
 NOMKSTREAM; when the stream is gone (FLUSHALL) or a write had failed, it begins with a snapshot.
 """
 

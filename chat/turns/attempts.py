@@ -115,28 +115,41 @@ async def _ask_in_order(
     failure: AppError = ModelUnavailable()
     shown = turn.log.last_seq
     for route in routes:
-        if not cooldown.admit(route.model_id):
-            continue
         for attempt in range(settings.PROVIDER_TRIES):
+            if not cooldown.admit(route.model_id):
+                break
             outcome.route = route
-            try:
-                await _ask(turn, outcome, route, request, collected)
-            except ProviderError as exc:
-                failure = exc
-                _note(route, exc)
-                if turn.log.last_seq > shown:
-                    raise
-                pause = _pause(exc, attempt)
-                if pause is None:
-                    break
-                await asyncio.sleep(pause)
-            except BaseException:
-                cooldown.released(route.model_id)
-                raise
-            else:
-                cooldown.succeeded(route.model_id)
+            error = await _try(turn, outcome, route, request, collected)
+            if error is None:
                 return
+            failure = error
+            pause = _pause(error, attempt)
+            if turn.log.last_seq > shown:
+                raise error
+            if pause is None:
+                break
+            await asyncio.sleep(pause)
     raise failure
+
+
+async def _try(
+    turn: RunningTurn,
+    outcome: Outcome,
+    route: Route,
+    request: ChatRequest,
+    collected: tools.Collected,
+) -> ProviderError | None:
+    """One try with its verdict told to the cool-down; None when the model answered."""
+    try:
+        await _ask(turn, outcome, route, request, collected)
+    except ProviderError as exc:
+        _note(route, exc)
+        return exc
+    except BaseException:
+        cooldown.released(route.model_id)
+        raise
+    cooldown.succeeded(route.model_id)
+    return None
 
 
 def _note(route: Route, error: ProviderError) -> None:
@@ -158,8 +171,8 @@ def _pause(error: ProviderError, attempt: int) -> float | None:
         return None
     if error.retry_after is not None:
         wanted = float(error.retry_after)
-        return wanted if wanted <= settings.PROVIDER_RETRY_AFTER_SECONDS else None
-    return 0.25 * 2**attempt * (1 + random.random())  # noqa: S311 jitter is no secret
+        return wanted if wanted <= float(settings.PROVIDER_RETRY_AFTER_SECONDS) else None
+    return 0.25 * (attempt + 1) * (1 + random.random())  # noqa: S311 jitter is no secret
 
 
 async def _ask(

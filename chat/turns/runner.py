@@ -153,7 +153,7 @@ class Runner:
             await asyncio.sleep(settings.CHECKPOINT_SECONDS)
             try:
                 await self._checkpoint()
-            except Exception as exc:  # the database is away: the next second may have it back
+            except Exception as exc:  # noqa: BLE001 the next second may have the database back
                 logger.warning("checkpoint_failed", error=type(exc).__name__)
 
     async def _checkpoint(self) -> None:

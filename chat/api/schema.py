@@ -1,0 +1,138 @@
+"""What the OpenAPI schema says of messages and event streams. Nothing here runs in a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
+
+from chat.models import Message
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="1 to 255 printable characters; the same key and body begin one turn.",
+)
+
+EVENTS = """Server-Sent Events. `event:` is the type, `id:` is `<message id>:<seq>`, `data:` one
+line of JSON:
+
+| type | fields |
+| --- | --- |
+| `chat_start` (`seq` 0) | `conversation_id, message_id, user_message, model` |
+| `chat_chunk` | `message_id, seq, content`, maybe `reasoning` or `tool_call`; `seq` counts from 1 |
+| `chat_complete` | `message_id, seq, message` |
+| `chat_error` | `message_id, seq, code, detail` |
+| `snapshot` | `message_id, seq, content`: the whole text up to `seq`, replaces what came before |
+
+A comment line comes at least every 15 s."""
+
+EVENT_STREAM: dict[Any, Any] = {
+    (200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, description=EVENTS),
+}
+
+
+class ToolCallSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    arguments = serializers.CharField()
+    result = serializers.CharField(required=False)
+    status = serializers.CharField(required=False)
+    seconds = serializers.FloatField(required=False)
+
+
+class SourceSerializer(serializers.Serializer[Any]):
+    n = serializers.IntegerField()
+    title = serializers.CharField()
+    url = serializers.CharField()
+    text = serializers.CharField()
+
+
+class UsageSerializer(serializers.Serializer[Any]):
+    prompt_tokens = serializers.IntegerField()
+    completion_tokens = serializers.IntegerField()
+    total_tokens = serializers.IntegerField()
+    cost = serializers.CharField(help_text=_("Money, as a decimal string."))
+    estimated = serializers.BooleanField()
+
+
+class ContextSerializer(serializers.Serializer[Any]):
+    messages_left_out = serializers.IntegerField()
+    summarized = serializers.BooleanField()
+
+
+class MessageErrorSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class MessageSerializer(serializers.Serializer[Any]):
+    """A message, in answers and in events."""
+
+    id = serializers.UUIDField()
+    conversation_id = serializers.UUIDField(allow_null=True)
+    parent_id = serializers.UUIDField(allow_null=True)
+    role = serializers.ChoiceField(Message.Role.choices)
+    content = serializers.CharField()
+    reasoning = serializers.CharField()
+    tool_calls = ToolCallSerializer(many=True)
+    sources = SourceSerializer(many=True)
+    status = serializers.ChoiceField(Message.Status.choices)
+    model = serializers.CharField()
+    fallback = serializers.BooleanField()
+    usage = UsageSerializer(allow_null=True)
+    seconds = serializers.FloatField(allow_null=True)
+    context = ContextSerializer(allow_null=True)
+    error = MessageErrorSerializer(allow_null=True)
+    feedback = serializers.JSONField(allow_null=True)
+    attachments = serializers.ListField(child=serializers.JSONField())
+    siblings = serializers.ListField(child=serializers.UUIDField())
+    created_at = serializers.DateTimeField()
+    edited_at = serializers.DateTimeField(allow_null=True)
+
+
+class MessagePageSerializer(serializers.Serializer[Any]):
+    results = MessageSerializer(many=True)
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+
+
+class AnswerSerializer(serializers.Serializer[Any]):
+    user_message = MessageSerializer(allow_null=True)
+    message = MessageSerializer()
+
+
+class OnceSerializer(serializers.Serializer[Any]):
+    content = serializers.CharField()
+    tokens = serializers.IntegerField()
+    model = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """RFC 9457."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+    request_id = serializers.CharField()
+    errors = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()), required=False
+    )
+
+
+def _problem(description: str) -> OpenApiResponse:
+    return OpenApiResponse(ProblemSerializer, description=description)
+
+
+TURN_FAILURES: dict[Any, Any] = {
+    (409, "application/problem+json"): _problem("A turn is running in this conversation."),
+    (502, "application/problem+json"): _problem("The provider failed (`upstream_error`)."),
+    (503, "application/problem+json"): _problem("`model_unavailable` or `unavailable`."),
+    (504, "application/problem+json"): _problem("The provider was silent (`upstream_timeout`)."),
+}

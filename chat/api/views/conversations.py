@@ -1,0 +1,108 @@
+"""A person's conversations."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.callers import caller_of
+from chat.api.serializers import (
+    ConversationChangesSerializer,
+    ConversationSerializer,
+    NewConversationSerializer,
+)
+from chat.models import Conversation, Message
+from chat.services import conversations
+from common.api import query
+from common.api.views import ApiViewSet
+from common.errors import NotFound
+
+# How `?ordering=` spells it -> what it sorts by. The id decides between equals.
+_ORDERINGS = {
+    "-updated_at": ("-updated_at", "-id"),
+    "updated_at": ("updated_at", "id"),
+    "-created_at": ("-id",),
+    "created_at": ("id",),
+    "title": ("title", "id"),
+    "-title": ("-title", "-id"),
+}
+_NEWEST_ACTIVITY = "-updated_at"
+
+
+@extend_schema(tags=["conversations"])
+class ConversationViewSet(ApiViewSet):
+    """The caller's own conversations. Anyone else's do not exist."""
+
+    serializer_class = ConversationSerializer
+    queryset = Conversation.objects.none()
+    lookup_url_kwarg = "conversation_id"
+
+    def get_queryset(self) -> QuerySet[Conversation]:
+        return Conversation.objects.visible_to(caller_of(self.request).user)
+
+    def get_ordering(self) -> tuple[str, ...]:
+        chosen = query.choice(self.request, "ordering", _ORDERINGS, default=_NEWEST_ACTIVITY)
+        return _ORDERINGS[chosen or _NEWEST_ACTIVITY]
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("q", str, description="Searches titles and message text."),
+            OpenApiParameter("archived", bool),
+            OpenApiParameter("ordering", str, enum=list(_ORDERINGS)),
+        ]
+    )
+    def list(self, request: Request) -> Response:
+        rows = self.get_queryset()
+        archived = query.boolean(request, "archived")
+        if archived is not None:
+            rows = rows.filter(archived=archived)
+        if text := query.search(request):
+            said = Message.objects.filter(conversation=OuterRef("pk"), content__icontains=text)
+            rows = rows.filter(Q(title__icontains=text) | Exists(said))
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(ConversationSerializer(page, many=True).data)
+
+    @extend_schema(request=NewConversationSerializer, responses={201: ConversationSerializer})
+    def create(self, request: Request) -> Response:
+        fields = NewConversationSerializer(data=request.data)
+        fields.is_valid(raise_exception=True)
+        made = conversations.create_conversation(caller_of(request), **fields.validated_data)
+        return Response(ConversationSerializer(made).data, status=201)
+
+    def retrieve(self, request: Request, conversation_id: UUID) -> Response:
+        conversation = self.get_queryset().filter(pk=conversation_id).first()
+        if conversation is None:
+            raise NotFound
+        return Response(ConversationSerializer(conversation).data)
+
+    @extend_schema(request=ConversationChangesSerializer)
+    def partial_update(self, request: Request, conversation_id: UUID) -> Response:
+        fields = ConversationChangesSerializer(data=request.data)
+        fields.is_valid(raise_exception=True)
+        return self._changed(request, conversation_id, **fields.validated_data)
+
+    @extend_schema(request=ConversationChangesSerializer)
+    def update(self, request: Request, conversation_id: UUID) -> Response:
+        """Accepted as PATCH: what is left out stays."""
+        return self.partial_update(request, conversation_id)
+
+    def destroy(self, request: Request, conversation_id: UUID) -> Response:
+        conversations.delete_conversation(caller_of(request), conversation_id)
+        return Response(status=204)
+
+    @extend_schema(request=None)
+    def archive(self, request: Request, conversation_id: UUID) -> Response:
+        return self._changed(request, conversation_id, archived=True)
+
+    @extend_schema(request=None)
+    def unarchive(self, request: Request, conversation_id: UUID) -> Response:
+        return self._changed(request, conversation_id, archived=False)
+
+    def _changed(self, request: Request, conversation_id: UUID, **fields: Any) -> Response:
+        changed = conversations.change_conversation(caller_of(request), conversation_id, **fields)
+        return Response(ConversationSerializer(changed).data)

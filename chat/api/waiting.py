@@ -1,0 +1,56 @@
+"""Answers that come later than their view: nothing of a request waits in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from common.problems import as_app_error, problem_response
+from common.streaming import EventStreamResponse, give_thread_back
+
+View = Callable[..., HttpResponseBase]
+
+
+class Waiting(HttpResponse):
+    """What a sync view returns to say: `render` the answer on the loop, when its time comes."""
+
+    def __init__(self, render: Callable[[], Awaitable[HttpResponse]]) -> None:
+        super().__init__()
+        self.render = render
+
+
+def may_wait(view: View) -> Callable[..., Awaitable[HttpResponseBase]]:
+    """`view`, a DRF view that returns Waiting or an event stream, for the URLconf."""
+
+    def prepare(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(request, *args, **kwargs)
+        if isinstance(response, Waiting | EventStreamResponse):
+            # The answer may take minutes; the connection would be held all that time.
+            close_old_connections()
+        return response
+
+    @csrf_exempt
+    @wraps(view)
+    async def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = await sync_to_async(prepare, thread_sensitive=True)(request, *args, **kwargs)
+        if not isinstance(response, Waiting):
+            return response
+        give_thread_back()
+        try:
+            final = await response.render()
+        except Exception as exc:
+            if as_app_error(exc) is None:
+                raise
+            final = problem_response(exc, request)
+        for name, value in response.items():
+            final.setdefault(name, value)
+        return final
+
+    return answer

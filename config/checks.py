@@ -7,7 +7,6 @@ start with it.
 from __future__ import annotations
 
 import ipaddress
-import zoneinfo
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,20 +45,10 @@ def encryption_keys(**_kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
-def time_zone(**_kwargs: Any) -> list[CheckMessage]:
-    try:
-        zoneinfo.ZoneInfo(settings.TIME_ZONE)
-    except (ValueError, OSError):
-        hint = "For example TIME_ZONE=Europe/Berlin."
-        return [_error(3, "TIME_ZONE", "it is no time zone of the IANA database", hint)]
-    return []
-
-
-@register()
 def proxies(**_kwargs: Any) -> list[CheckMessage]:
     wrong = [proxy for proxy in settings.TRUSTED_PROXIES if not _is_network(proxy)]
     hint = "List addresses or networks: TRUSTED_PROXIES=10.0.0.0/8,192.168.1.5."
-    return [_error(4, "TRUSTED_PROXIES", f"{proxy[:100]!r} is no address", hint) for proxy in wrong]
+    return [_error(3, "TRUSTED_PROXIES", f"{proxy[:100]!r} is no address", hint) for proxy in wrong]
 
 
 def _is_network(text: str) -> bool:
@@ -78,7 +67,7 @@ def origins(**_kwargs: Any) -> list[CheckMessage]:
         for origin in settings.CORS_ORIGINS
         if not origin.startswith(("http://", "https://")) or origin.count("/") > 2 or "*" in origin  # noqa: PLR2004 the two of ://
     ]
-    return [_error(5, "CORS_ORIGINS", f"{origin[:100]!r} is no origin", hint) for origin in wrong]
+    return [_error(4, "CORS_ORIGINS", f"{origin[:100]!r} is no origin", hint) for origin in wrong]
 
 
 @register()
@@ -87,7 +76,7 @@ def single_user(**_kwargs: Any) -> list[CheckMessage]:
     if not settings.SINGLE_USER or settings.ADMIN_PASSWORD or _is_loopback(settings.HOST):
         return []
     hint = "Set ADMIN_PASSWORD, or HOST=127.0.0.1."
-    return [_error(6, "SINGLE_USER", "it would serve anyone on the network", hint)]
+    return [_error(5, "SINGLE_USER", "it would serve anyone on the network", hint)]
 
 
 def _is_loopback(host: str) -> bool:

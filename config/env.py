@@ -7,6 +7,7 @@ ends a start with a sentence and not with a traceback.
 
 from __future__ import annotations
 
+import zoneinfo
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -106,6 +107,16 @@ def web_address(name: str, default: str = "") -> str:
         note(name, "it is not a web address", f"For example {name}=https://chat.example.com.")
         return default
     return value.rstrip("/")
+
+
+def time_zone(name: str, default: str) -> str:
+    value = raw(name) or default
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        note(name, "it is no time zone of the IANA database", f"For example {name}=Europe/Berlin.")
+        return default
+    return value
 
 
 def email_config(name: str) -> dict[str, Any]:

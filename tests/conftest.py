@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -12,6 +15,7 @@ from django.core.cache import cache
 from django.db import connections
 
 from common import rates
+from tests.server import Server, running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,3 +45,16 @@ def _connections_given_back(django_db_setup: None) -> Iterator[None]:
     """Close what async tests opened in asgiref's thread, else the database cannot be dropped."""
     yield
     asyncio.run(sync_to_async(connections.close_all)())
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One real server for all tests that leave it as they found it."""
+    with running(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def server_at(tmp_path: Path) -> Callable[..., AbstractContextManager[Server]]:
+    """`with server_at(NAME="value") as server:` a real server with these variables."""
+    return functools.partial(running, tmp_path / "data")

@@ -1,0 +1,132 @@
+"""A server process starts whole, and says why where it cannot."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from tests.server import ROOT, environment, launch, manage, running, wait_until_ready
+
+
+def test_a_bare_start_is_healthy_and_says_where_it_is(shared_server):
+    answer = shared_server.request("/health")
+
+    assert answer.status == 200
+    assert answer.json()["checks"] == {
+        "database": "ok",
+        "cache": "ok",
+        "channel_layer": "ok",
+        "jobs": "ok",
+    }
+    assert f"http://localhost:{shared_server.port}" in shared_server.log
+    assert str(shared_server.data_dir) in shared_server.log
+    assert "create_admin" in shared_server.log
+    assert "Traceback" not in shared_server.log
+
+
+def test_development_secrets_are_private(shared_server):
+    """K11: mode 0600 in a 0700 DATA_DIR."""
+    folder = shared_server.data_dir.stat()
+    secrets = (shared_server.data_dir / "secrets.json").stat()
+
+    assert stat.S_IMODE(folder.st_mode) == 0o700
+    assert stat.S_IMODE(secrets.st_mode) == 0o600
+    assert folder.st_uid == os.getuid()
+
+
+def test_a_taken_port_ends_the_start_with_a_sentence(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = launch(tmp_path, PORT=str(taken.getsockname()[1]))
+
+        assert server.wait() == 1
+        assert "PORT:" in server.log
+        assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "eighty"),
+        ("DEBUG", "perhaps"),
+        ("DATABASE_URL", "mysql://root@localhost/x"),
+        ("REDIS_URL", "http://localhost"),
+        ("PUBLIC_URL", "chat.example.com"),
+        ("ENCRYPTION_KEYS", "short"),
+        ("TIME_ZONE", "Mars/Olympus"),
+        ("TRUSTED_PROXIES", "everyone"),
+        ("CORS_ORIGINS", "*"),
+        ("LOG_LEVEL", "LOUD"),
+        ("TURN_SECONDS", "-1"),
+    ],
+)
+def test_a_wrong_value_ends_the_start_naming_the_setting(tmp_path, name, value):
+    environ = environment(tmp_path, port=1, **{"PORT": "8139", name: value})
+
+    ended = manage("serve", environ=environ)
+
+    assert ended.returncode == 1
+    assert f"{name}:" in ended.stderr
+    assert "parley.E" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_database_that_is_away_ends_the_start_with_a_sentence(tmp_path):
+    environ = environment(
+        tmp_path,
+        port=8139,
+        DATABASE_URL="postgres://nobody:pass-1234@127.0.0.1:9/nothing",
+        DATABASE_WAIT_SECONDS="1",
+    )
+
+    ended = manage("serve", environ=environ)
+
+    assert ended.returncode == 1
+    assert "DATABASE_URL:" in ended.stderr
+    assert "pass-1234" not in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_second_server_on_the_same_folder_refuses_to_start(tmp_path):
+    with running(tmp_path) as first:
+        second = launch(tmp_path)
+
+        assert second.wait() == 1
+        assert "another Parley runs" in second.log
+        assert first.request("/health/live").status == 200
+
+
+def test_two_first_starts_at_once_share_their_secrets(tmp_path):
+    """K11: whoever comes second reads what the first one made."""
+    script = "from django.conf import settings; print(settings.SECRET_KEY)"
+    asked = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            env=environment(tmp_path, port=8139, DJANGO_SETTINGS_MODULE="config.settings"),
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(4)
+    ]
+
+    keys = {process.communicate(timeout=30)[0] for process in asked}
+
+    assert len(keys) == 1
+    assert len(keys.pop().strip()) >= 32
+
+
+def test_a_warm_start_keeps_what_was_there(tmp_path):
+    with running(tmp_path):
+        pass
+
+    again = launch(tmp_path)
+    try:
+        wait_until_ready(again)
+
+        assert "Setting up the database" not in again.log
+    finally:
+        again.stop()

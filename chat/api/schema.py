@@ -86,7 +86,7 @@ class MessageSerializer(serializers.Serializer[Any]):
     fallback = serializers.BooleanField()
     usage = UsageSerializer(allow_null=True)
     seconds = serializers.FloatField(allow_null=True)
-    context = ContextSerializer(allow_null=True)
+    context = ContextSerializer(allow_null=True)  # type: ignore[assignment]  # a field's name
     error = MessageErrorSerializer(allow_null=True)
     feedback = serializers.JSONField(allow_null=True)
     attachments = serializers.ListField(child=serializers.JSONField())
@@ -121,7 +121,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
     code = serializers.CharField()
     request_id = serializers.CharField()
-    errors = serializers.DictField(
+    errors = serializers.DictField(  # type: ignore[assignment]  # a field's name
         child=serializers.ListField(child=serializers.CharField()), required=False
     )
 

@@ -26,7 +26,7 @@ class Waiting(HttpResponse):
         self.render = render
 
 
-def may_wait(view: View) -> Callable[..., Awaitable[HttpResponseBase]]:
+def may_wait(view: View) -> Callable[..., Any]:
     """`view`, a DRF view that returns Waiting or an event stream, for the URLconf."""
 
     def prepare(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

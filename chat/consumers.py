@@ -1,0 +1,243 @@
+"""`/ws/chat`: commands in, the events of turns out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from datetime import timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from uuid_utils.compat import uuid7
+
+from accounts.consumers import SignedInConsumer
+from chat.api.serializers import ChatFrame, ConversationFrame, MessageFrame, ResumeFrame
+from chat.endings import ending
+from chat.models import Conversation
+from chat.services.stopping import request_stop
+from chat.services.turn_requests import (
+    TurnStarted,
+    send_message,
+    send_to_new_conversation,
+    turn_of_message,
+    turns_begun_since,
+)
+from chat.streams.events import TurnRef
+from chat.streams.nudges import user_group
+from chat.streams.reading import end_of, read_turn
+from common import rates
+from common.db import in_thread
+from common.errors import Invalid, NotFound, RateLimited
+from common.lookout import every_look
+from common.nudges import join, leave, nudge
+from common.sockets import sockets
+from common.sockets.frames import with_ref
+
+# A stop is answered within this, whether or not the turn has ended by then (W10).
+STOP_ANSWER_SECONDS = 0.8
+# Turns begin at times that clocks of other machines tell.
+OVERLAP = timedelta(seconds=30)
+KNOWN_TURNS = 1_000
+
+
+class ChatConsumer(SignedInConsumer):
+    """One socket of a person: what they ask of turns, and what happens to any of theirs."""
+
+    frames: ClassVar[dict[str, type[serializers.Serializer[Any]]]] = {
+        **SignedInConsumer.frames,
+        "chat": ChatFrame,
+        "stop": MessageFrame,
+        "resume": ResumeFrame,
+        "typing": ConversationFrame,
+    }
+
+    def opened(self) -> None:
+        self.key = uuid7().hex
+        self.opened_at = timezone.now()
+        self.followers: dict[UUID, asyncio.Task[None]] = {}
+        self.known: OrderedDict[UUID, None] = OrderedDict()
+        self.beginning = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
+        join(user_group(self.identity.user_id), self)
+
+    def closed(self) -> None:
+        leave(user_group(self.identity.user_id), self)
+
+    # -- frames ----------------------------------------------------------------------------
+    async def frame_chat(self, fields: dict[str, Any], ref: str | None) -> None:
+        self.spawn(self.chat(fields, ref), ref=ref)
+
+    async def frame_resume(self, fields: dict[str, Any], ref: str | None) -> None:
+        self.spawn(self.resume(fields, ref), ref=ref)
+
+    async def frame_stop(self, fields: dict[str, Any], ref: str | None) -> None:
+        self.spawn(self.stop(fields["message_id"], ref), ref=ref)
+
+    async def frame_typing(self, fields: dict[str, Any], ref: str | None) -> None:
+        self.spawn(self.typing(fields["conversation_id"]), ref=ref)
+
+    async def chat(self, fields: dict[str, Any], ref: str | None) -> None:
+        self.check_room()
+        with self.begins_turn():
+            started = await in_thread(self.begin)(**fields)
+            self.know(started.ref)
+        self.follow(started.ref, ref=ref)
+
+    def begin(
+        self,
+        *,
+        content: str,
+        conversation_id: UUID | None = None,
+        attachments: object = None,
+        **options: Any,
+    ) -> TurnStarted:
+        if conversation_id is not None:
+            return send_message(self.caller, conversation_id, content=content, **options)
+        if options.pop("parent_id", None) is not None:
+            raise Invalid.field("parent_id", _("A parent is in a conversation; name it too."))
+        return send_to_new_conversation(self.caller, content=content, **options)
+
+    async def resume(self, fields: dict[str, Any], ref: str | None) -> None:
+        self.check_room()
+        turn = await in_thread(turn_of_message)(self.caller, fields["message_id"])
+        self.know(turn)
+        self.follow(turn, after=max(-1, fields["after"]), ref=ref)
+
+    async def stop(self, message_id: UUID, ref: str | None) -> None:
+        turn = await in_thread(request_stop)(self.caller, message_id)
+        if turn is not None:
+            await asyncio.wait({ending(turn)}, timeout=STOP_ANSWER_SECONDS)
+        self.send_frame({"type": "stopped", "message_id": message_id}, ref=ref)
+
+    async def typing(self, conversation_id: UUID) -> None:
+        if await in_thread(self.may_say_typing)(conversation_id):
+            user_id = self.identity.user_id
+            await nudge(
+                user_group(user_id),
+                {
+                    "type": "user.typing",
+                    "conversation": str(conversation_id),
+                    "user": str(user_id),
+                    "socket": self.key,
+                },
+            )
+
+    def may_say_typing(self, conversation_id: UUID) -> bool:
+        """Whether others should hear of it now; raises NotFound for what is not theirs (W14)."""
+        mine = Conversation.objects.visible_to(self.caller.user)
+        if not mine.filter(pk=conversation_id).exists():
+            raise NotFound
+        try:
+            rates.hit("typing", str(self.identity.user_id))
+        except RateLimited:
+            return False
+        return True
+
+    # -- nudges ----------------------------------------------------------------------------
+    async def user_typing(self, message: dict[str, Any]) -> None:
+        if message["socket"] != self.key:
+            self.send_frame(
+                {
+                    "type": "user_typing",
+                    "conversation_id": message["conversation"],
+                    "user_id": message["user"],
+                }
+            )
+
+    async def turn_began(self, message: dict[str, Any]) -> None:
+        turn = TurnRef(
+            UUID(message["turn"]),
+            UUID(message["message"]),
+            UUID(message["conversation"]),
+            self.identity.user_id,
+        )
+        await self.announce(turn)
+
+    async def announce(self, turn: TurnRef) -> None:
+        """Tell of a turn that began elsewhere, once, whoever says so and how often."""
+        await self.idle.wait()  # it may be the very turn that a frame of ours is beginning
+        if turn.turn_id in self.known or self.is_closing:
+            return
+        self.know(turn)
+        self.watch(turn, self.spawn(self.tell_ends(turn), asked=False))
+
+    def look_at(self, turn: TurnRef) -> None:
+        """A look found this turn. Those from before this socket are none of its business."""
+        milliseconds = turn.turn_id.int >> 80  # UUIDv7
+        if milliseconds >= self.opened_at.timestamp() * 1000 and not self.is_closing:
+            self.spawn(self.announce(turn), asked=False)
+
+    # -- turns -----------------------------------------------------------------------------
+    @contextmanager
+    def begins_turn(self) -> Iterator[None]:
+        """While it lasts, nothing is told of turns that began elsewhere."""
+        self.beginning += 1
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self.beginning -= 1
+            if not self.beginning:
+                self.idle.set()
+
+    def know(self, turn: TurnRef) -> None:
+        self.known[turn.turn_id] = None
+        if len(self.known) > KNOWN_TURNS:
+            self.known.popitem(last=False)
+
+    def check_room(self) -> None:
+        """Raises RateLimited when this socket follows as many turns as one may (E5)."""
+        if len(self.followers) >= settings.STREAMS_PER_USER:
+            raise RateLimited(_("Too many open streams."), retry_after=5)
+
+    def follow(self, turn: TurnRef, *, after: int = -1, ref: str | None) -> None:
+        self.watch(turn, self.spawn(self.tell_all(turn, after=after, ref=ref), ref=ref))
+
+    def watch(self, turn: TurnRef, task: asyncio.Task[None]) -> None:
+        """`task` tells of this turn from now on, in place of what did until now."""
+        earlier = self.followers.pop(turn.message_id, None)
+        if earlier is not None:
+            earlier.cancel()
+        self.followers[turn.message_id] = task
+
+        def forget(done: asyncio.Task[None]) -> None:
+            if self.followers.get(turn.message_id) is done:
+                del self.followers[turn.message_id]
+
+        task.add_done_callback(forget)
+
+    async def tell_all(self, turn: TurnRef, *, after: int, ref: str | None) -> None:
+        async with aclosing(read_turn(turn, after=after)) as batches:
+            async for batch in batches:
+                for event in batch:
+                    await self.outbox.room()
+                    self.outbox.put(with_ref(event.data, ref))
+                    ref = None
+
+    async def tell_ends(self, turn: TurnRef) -> None:
+        async with aclosing(read_turn(turn)) as batches:
+            async for batch in batches:
+                self.outbox.put(batch[0].data)
+                break
+        end = await end_of(turn)
+        self.outbox.put(end.data)
+
+
+@every_look
+async def look_for_turns() -> None:
+    """What a lost nudge would have said (W11)."""
+    mine = [socket for socket in sockets if isinstance(socket, ChatConsumer)]
+    if not mine:
+        return
+    users = {socket.identity.user_id for socket in mine}
+    for turn in await in_thread(turns_begun_since)(users, timezone.now() - OVERLAP):
+        for socket in mine:
+            if socket.identity.user_id == turn.user_id:
+                socket.loop.call_soon_threadsafe(socket.look_at, turn)

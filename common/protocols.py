@@ -1,0 +1,95 @@
+"""uvicorn's protocols, with what ours must add: how to drop a peer that takes nothing.
+
+ASGI can only close politely, and a polite close waits for ever behind data that a peer does not
+read. Two extensions of the scope help: `parley.drop()` ends the connection at once, and
+`parley.gone` (an `asyncio.Event`) says that it has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, cast
+
+from django.conf import settings
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+from wsproto.events import BytesMessage, Ping, TextMessage
+
+# What the kernel may hold for one socket (it doubles the number). Without it several megabytes
+# vanish there before anyone notices that a peer has stopped reading.
+KERNEL_BYTES = 64 << 10
+CLOSE_SECONDS = 3.0
+LAST_SECONDS = 1.0
+# No client cuts a message of at most 64 KiB into more pieces; empty ones would never end it.
+FRAGMENTS = 1_024
+
+
+class HttpProtocol(HttpToolsProtocol):
+    def on_headers_complete(self) -> None:
+        scope: dict[str, Any] = cast("dict[str, Any]", self.scope)
+        scope["extensions"] = {"parley.drop": self.transport.abort}
+        super().on_headers_complete()
+
+
+class _Flood(Exception):
+    """The peer sends what no honest client does; the rest of its data is not looked at."""
+
+
+class SocketProtocol(WSProtocol):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.close_timeout = CLOSE_SECONDS
+        self.gone = asyncio.Event()
+        self.fragments = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        raw = transport.get_extra_info("socket")
+        if raw is not None and raw.family in {socket.AF_INET, socket.AF_INET6}:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.gone.set()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except _Flood:
+            self.drop()
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        # The application's task exists by now, but takes its first step later.
+        extensions = cast("dict[str, Any]", self.scope["extensions"])
+        extensions |= {"parley.drop": self.drop, "parley.gone": self.gone}
+
+    def handle_message(self, event: TextMessage | BytesMessage) -> None:
+        self.fragments = 0 if event.message_finished else self.fragments + 1
+        if self.fragments > FRAGMENTS:
+            raise _Flood
+        super().handle_message(event)
+
+    def handle_ping(self, event: Ping) -> None:
+        # Pongs are written past every queue of ours; a peer that reads none gets no more.
+        if self.transport.get_write_buffer_size() > settings.SOCKET_UNSENT_BYTES:
+            raise _Flood
+        super().handle_ping(event)
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.close":
+            self.loop.call_later(CLOSE_SECONDS + 0.5, self.drop)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.loop.call_later(LAST_SECONDS, self.drop)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.loop.call_later(LAST_SECONDS, self.drop)
+
+    def drop(self) -> None:
+        if not self.disconnected:
+            self.transport.abort()

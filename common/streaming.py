@@ -1,0 +1,197 @@
+"""Event streams over HTTP: admitted, kept alive, cut when the reader or its sign-in is gone.
+
+Two roads lead out. `StreamingHandler`, ours, hands every chunk straight to the server; any other
+handler (test client, `runserver`) iterates the response and gets the same bytes through a queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID
+
+import structlog
+from asgiref.sync import SyncToAsync
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+
+from common import pulse
+from common.errors import RateLimited
+from common.metrics import active_streams
+from common.problems import as_app_error
+from common.sse import COMMENT, MEDIA_TYPE
+
+logger = structlog.get_logger(__name__)
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+RETRY_SECONDS = 5
+
+
+class Slot:
+    """The place of one stream among those that a person may have open (E5)."""
+
+    __slots__ = ("_is_held", "user_id")
+
+    _lock = threading.Lock()
+    _held: Counter[UUID] = Counter()
+
+    def __init__(self, user_id: UUID) -> None:
+        """Take a place; raises RateLimited when all are taken."""
+        self.user_id = user_id
+        self._is_held = False
+        with Slot._lock:
+            if Slot._held[user_id] >= settings.STREAMS_PER_USER:
+                raise RateLimited(_("Too many open streams."), retry_after=RETRY_SECONDS)
+            Slot._held[user_id] += 1
+            self._is_held = True
+
+    def release(self) -> None:
+        with Slot._lock:
+            if not self._is_held:
+                return
+            self._is_held = False
+            Slot._held[self.user_id] -= 1
+            if not Slot._held[self.user_id]:
+                del Slot._held[self.user_id]
+
+
+class EventStreamResponse(StreamingHttpResponse):
+    """An answer of ready SSE bytes. `sign_in_id` is what it lives and dies with."""
+
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        *,
+        slot: Slot,
+        sign_in_id: UUID | None,
+        scope: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(self._relayed(), content_type=MEDIA_TYPE, headers=HEADERS)
+        self.chunks = chunks
+        self.slot = slot
+        self.sign_in_id = sign_in_id
+        self._drop = ((scope or {}).get("extensions") or {}).get("parley.drop")
+        self._is_cut = False
+        self._blocked_since: float | None = None
+        # A client that leaves while the view runs takes the response with it, unread, unclosed.
+        weakref.finalize(self, slot.release)
+
+    async def stream_to(self, send: Send) -> None:
+        """Send every chunk as the body of an answer that has begun."""
+        self._send, self._loop = send, asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._sent_at = self._loop.time()
+        open_streams.add(self)
+        active_streams.inc()
+        pulse.watch(self)
+        try:
+            async with aclosing(self.chunks) as chunks:
+                async for chunk in chunks:
+                    await self._say(chunk)
+        except asyncio.CancelledError:
+            if not self._is_cut or self._task is None:
+                raise
+            self._task.uncancel()
+        finally:
+            pulse.unwatch(self)
+            open_streams.discard(self)
+            active_streams.dec()
+            self.slot.release()
+        await send({"type": "http.response.body"})
+
+    def cut(self) -> None:
+        """End the answer now, from any thread; the turn that it tells of goes on."""
+        self._is_cut = True
+        if self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def beat(self, now: float) -> None:
+        if self._blocked_since is not None:
+            if now - self._blocked_since > settings.STREAM_STALLED_SECONDS:
+                self._let_go()
+        elif now - self._sent_at > settings.STREAM_COMMENT_SECONDS - 2 * pulse.BEAT_SECONDS:
+            self._sent_at = now
+            _keep(self._loop.create_task(self._say(COMMENT)))
+
+    async def _say(self, chunk: bytes) -> None:
+        if self._blocked_since is None:
+            self._blocked_since = self._loop.time()
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        self._blocked_since = None
+        self._sent_at = self._loop.time()
+
+    def _let_go(self) -> None:
+        """The peer takes nothing: a polite end would wait behind what it does not read."""
+        if self._drop is not None:
+            self._drop()
+        elif self._task is not None:
+            self._task.cancel()
+
+    async def _relayed(self) -> AsyncGenerator[bytes, None]:
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+        async def send(message: dict[str, Any]) -> None:
+            queue.put_nowait(message.get("body"))
+
+        async def run() -> None:
+            try:
+                await self.stream_to(send)
+            finally:
+                queue.put_nowait(None)
+
+        task = asyncio.create_task(run())
+        try:
+            while (chunk := await queue.get()) is not None:
+                yield chunk
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+open_streams: set[EventStreamResponse] = set()
+_comments: set[asyncio.Task[None]] = set()
+
+
+def _keep(task: asyncio.Task[None]) -> None:
+    """Hold a comment's task until it is done: the loop alone holds none."""
+    _comments.add(task)
+    task.add_done_callback(_comments.discard)
+
+
+class StreamingHandler(ASGIHandler):
+    """Django's handler, with a straight road for event streams."""
+
+    async def send_response(self, response: HttpResponseBase, send: Any) -> None:
+        if not isinstance(response, EventStreamResponse):
+            await super().send_response(response, send)
+            return
+        give_thread_back()
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in response.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        try:
+            await response.stream_to(send)
+        except Exception as exc:
+            # The status is out: a broken stream is what tells the reader to come again.
+            if as_app_error(exc) is None:
+                logger.exception("stream_bug")
+            raise
+
+
+def give_thread_back() -> None:
+    """The request's thread has done its work; an open stream would keep it idle to its end."""
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    if context is None:
+        return
+    executor = SyncToAsync.context_to_thread_executor.pop(context, None)
+    if executor is not None:
+        executor.shutdown(wait=False)

@@ -13,21 +13,23 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     DATA_DIR=/data \
-    STATIC_ROOT=/static \
+    STATIC_ROOT=/app/staticfiles \
     HOST=0.0.0.0 \
     PORT=8000
 
-# A fixed user that owns nothing but the two places where Parley writes; the rest of the image
-# may be mounted read-only.
+# A fixed user that owns nothing but the one place where Parley writes; the rest of the image may
+# be mounted read-only.
 RUN groupadd --system --gid 10001 parley \
     && useradd --system --uid 10001 --gid parley --home-dir /data --no-create-home parley \
-    && install --directory --owner=parley --group=parley --mode=700 /data \
-    && install --directory --owner=parley --group=parley --mode=755 /static
+    && install --directory --owner=parley --group=parley --mode=700 /data
 
 WORKDIR /app
 COPY --from=build /venv /venv
 COPY . .
-RUN python -m compileall -q /app
+# The secrets that a settings file asks for stay behind in this step's own folder.
+RUN --mount=type=tmpfs,target=/build \
+    DATA_DIR=/build python manage.py collectstatic --noinput --verbosity 0 \
+    && python -m compileall -q /app
 
 USER 10001:10001
 VOLUME ["/data"]

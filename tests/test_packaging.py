@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import jsonschema
@@ -17,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
+APPS = ("common", "accounts", "models_registry", "quotas", "chat", "support", "config")
 # Read where settings are not: by docker-compose.yml.
 COMPOSE_ONLY = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "NGINX_PORT", "PARLEY_VERSION"}
 
@@ -42,6 +45,21 @@ def _pins(name: str) -> dict[str, Version]:
     }
 
 
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _imports(path: Path) -> set[str]:
+    """The top-level names that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
 def _variables_of_env_example() -> set[str]:
     return set(re.findall(r"(?m)^#?([A-Z][A-Z0-9_]+)=", _text(".env.example")))
 
@@ -54,6 +72,20 @@ def test_every_requirement_says_what_it_is_for_and_is_pinned(name):
         assert comment, f"{requirement.name} has no comment"
         assert requirement.specifier, f"{requirement.name} has no range"
         assert pins[requirement.name.lower()] in requirement.specifier, requirement.name
+
+
+def test_what_the_code_imports_is_required_by_name():
+    # What only another package brings along may be gone with its next release.
+    owners = packages_distributions()
+    required = {_canonical(requirement.name) for requirement, _ in _requirements("requirements.in")}
+    missing = {}
+    for app in APPS:
+        for path in (ROOT / app).rglob("*.py"):
+            for name in _imports(path) - set(sys.stdlib_module_names) - set(APPS):
+                if required.isdisjoint(_canonical(owner) for owner in owners.get(name, [])):
+                    missing[name] = str(path.relative_to(ROOT))
+
+    assert missing == {}
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])

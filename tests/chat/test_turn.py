@@ -6,7 +6,6 @@ import pytest
 
 from chat.models import Message, Turn
 from chat.services.turn_requests import send_message
-from chat.turns.runner import runner
 from models_registry.errors import ProviderCut, ProviderFailed
 from models_registry.providers.base import Finished, TextDelta, Usage
 from quotas.models import Hold, UsageRecord
@@ -96,4 +95,3 @@ def test_a_provider_that_fails_twice_leaves_a_failed_message_and_a_usable_conver
     assert Message.objects.get(pk=failed.ref.message_id).status == "failed"
     script(TextDelta("Back."), Finished("stop"))
     assert read(send_message(alice, conversation.id, content="And now?").ref)[-1]["message"]
-    assert not runner.turns

@@ -4,12 +4,13 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.asgi import get_asgi_application
+import django
 
-_django = get_asgi_application()
+django.setup(set_prefix=False)
 
 from channels.routing import ProtocolTypeRouter
 
+from common.streaming import StreamingHandler
 from config.body_limits import BodyLimits
 from config.lifespan import lifespan
 from config.routing import HostCheck, router
@@ -18,7 +19,7 @@ from config.static_files import StaticFiles
 application = ProtocolTypeRouter(
     {
         "lifespan": lifespan,
-        "http": StaticFiles(BodyLimits(_django)),
+        "http": StaticFiles(BodyLimits(StreamingHandler())),
         "websocket": HostCheck(router()),
     }
 )

@@ -19,6 +19,7 @@ from django.conf import settings
 from common import lifecycle
 from common.health import health_check
 from common.metrics import loop_lag_seconds
+from common.protocols import HttpProtocol, SocketProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -128,8 +129,8 @@ def run(listener: socket.socket, *, when_started: Callable[[], None]) -> None:
         _run_jobs_here()
     options: dict[str, Any] = {
         "loop": "uvloop",
-        "http": "httptools",
-        "ws": "wsproto",  # the default hangs on handshake headers over 8 KB
+        "http": HttpProtocol,
+        "ws": SocketProtocol,
         "ws_max_size": settings.SOCKET_FRAME_BYTES,
         "ws_per_message_deflate": False,
         "ws_ping_interval": settings.SOCKET_PING_SECONDS,

@@ -28,7 +28,7 @@ URL_CHARACTERS = 500
 
 _URL = re.compile(r"https?://[A-Za-z0-9.\-_\[\]:]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?", re.I)
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
-_LOW_PORTS = frozenset({80, 443})
+_PORTS = frozenset({80, 443, *range(1_024, 65_536)})
 _RESOLVE_SECONDS = 5
 
 # getaddrinfo cannot be interrupted; a slow name server costs these threads, not the requests'.
@@ -99,8 +99,11 @@ def _tls_context(ca_file: str) -> ssl.SSLContext:
     return context
 
 
-def check_url(url: str, *, staff: bool, field: str = "base_url") -> None:
-    """Raise Invalid for `field` unless Parley may connect to `url`. Resolves, never connects."""
+def check_url(url: str, *, staff: bool, field: str = "base_url", resolve: bool = True) -> None:
+    """Raise Invalid for `field` unless Parley may connect to `url`.
+
+    Looks the name up, never connects; without `resolve` only the form is checked.
+    """
     allow_private = staff or settings.ALLOW_PRIVATE_UPSTREAMS
     parts = _split(url)
     if parts is None:
@@ -110,8 +113,10 @@ def check_url(url: str, *, staff: bool, field: str = "base_url") -> None:
     if parts.scheme.lower() == "http" and not allow_private:
         raise Invalid.field(field, _("The address must begin with https://."))
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    if port not in _LOW_PORTS and port < 1024:
+    if port not in _PORTS:
         raise Invalid.field(field, _("Only the ports 80, 443 and 1024 to 65535 are allowed."))
+    if not resolve:
+        return
     addresses = _addresses(host, port)
     if not addresses:
         raise Invalid.field(field, _("The name of the server does not resolve."))
@@ -132,9 +137,10 @@ def _split(url: str) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(url)
-        return parts if parts.hostname and parts.port != 0 else None
+        sound = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return None
+    return parts if sound else None
 
 
 def _addresses(host: str, port: int) -> set[str]:

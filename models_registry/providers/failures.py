@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -27,6 +28,7 @@ from models_registry.providers.base import Endpoint
 logger = logging.getLogger(__name__)
 
 _MACHINE_WORD = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+_ERROR_STATUSES = range(400, 600)
 _REFUSALS = {
     401: _("The provider does not accept the key of this connection."),
     402: _("The provider asks for payment."),
@@ -105,11 +107,11 @@ def as_provider_error(exc: BaseException) -> errors.ProviderError | None:
 def by_status(status: int, headers: Mapping[str, str] | None = None) -> errors.ProviderError:
     """The error that an HTTP status other than 2xx stands for."""
     retry_after = parse_retry_after(headers or {})
-    if status == 429:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return errors.ProviderBusy(upstream_status=status, retry_after=retry_after)
-    if status >= 500:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return errors.ProviderFailed(upstream_status=status, retry_after=retry_after)
-    if status >= 400:
+    if status >= HTTPStatus.BAD_REQUEST:
         return errors.ProviderRefused(_REFUSALS.get(status, ""), upstream_status=status)
     return errors.ProviderGarbled(upstream_status=status)
 
@@ -176,7 +178,7 @@ def _is_dict(value: Any) -> bool:
 def _as_status(word: Any) -> int | None:
     if isinstance(word, str) and re.fullmatch(r"[45]\d\d", word):
         return int(word)
-    return word if type(word) is int and 400 <= word <= 599 else None
+    return word if type(word) is int and word in _ERROR_STATUSES else None
 
 
 def _until(date: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import openai
@@ -134,16 +135,25 @@ async def _read(
             yield event
         if answer.ended:
             break
+    async with aclosing(_read_tail(answer, chunks)) as events:
+        async for event in events:
+            yield event
+    for event in answer.close():
+        yield event
+
+
+async def _read_tail(
+    answer: Answer, chunks: AsyncIterator[bytes]
+) -> AsyncGenerator[ProviderEvent, None]:
+    """What follows the finish: usage and [DONE], and the end of the response."""
     while not (answer.done or answer.failure):
-        rest = await _next(chunks, seconds=AFTER_FINISH_SECONDS)
-        if rest is None:
-            break
-        for event in answer.feed(rest):
+        chunk = await _next(chunks, seconds=AFTER_FINISH_SECONDS)
+        if chunk is None:
+            return
+        for event in answer.feed(chunk):
             yield event
     if answer.done:
         await _next(chunks, seconds=AFTER_DONE_SECONDS)
-    for event in answer.close():
-        yield event
 
 
 async def _next(chunks: AsyncIterator[bytes], *, seconds: float) -> bytes | None:
@@ -187,7 +197,7 @@ def _names(body: bytes) -> list[str]:
         listed = loads(body)["data"]
         names = [entry["id"] for entry in listed]
     except (ValueError, TypeError, KeyError) as exc:
-        raise ProviderGarbled() from exc
+        raise ProviderGarbled(upstream_status=HTTPStatus.OK) from exc
     sound = [clean(name) for name in names if isinstance(name, str)]
     fitting = [name for name in sound if 0 < len(name) <= MODEL_NAME_CHARACTERS]
     return list(dict.fromkeys(fitting))[:MOST_MODELS]

@@ -194,12 +194,11 @@ class Answer:
     def _drain(self) -> list[ProviderEvent]:
         """What is pending, each run of text in one piece."""
         pending, self._pending = self._pending, []
-        if len(pending) < 2:
-            return pending
         merged: list[ProviderEvent] = []
         for kind, run in groupby(pending, type):
             if kind is TextDelta or kind is ReasoningDelta:
-                merged.append(kind("".join(each.text for each in run)))
+                pieces = [each.text for each in run if isinstance(each, TextDelta | ReasoningDelta)]
+                merged.append(kind("".join(pieces)))
             else:
                 merged.extend(run)
         return merged

@@ -1,0 +1,177 @@
+"""Connections: made, changed and deleted by their owner, or by staff for the deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from common.crypto import encrypt
+from common.db import write_transaction
+from common.errors import Conflict, Invalid, PermissionDenied
+from common.http import check_header_value, check_url
+from models_registry.models import ChatModel, Connection
+from models_registry.models.connection import PERSONAL, SYSTEM
+from models_registry.providers.vendors import VENDORS, Vendor, needs_key
+from models_registry.services.permissions import Actor, check_may, check_system, is_staff
+from models_registry.signals import models_removed
+
+KEY_CHARACTERS = 4_096
+
+_SHOWN_CHARACTERS = 4
+_SHORTEST_HINTED_KEY = 12
+
+# Whoever may change a connection but not read its key would else have it sent elsewhere (K8).
+_NEEDS_THE_KEY_ANEW = ("provider", "base_url", "scope")
+
+
+def create_connection(
+    actor: Actor,
+    *,
+    scope: str,
+    provider: str,
+    name: str,
+    base_url: str = "",
+    api_key: str = "",
+    enabled: bool = True,
+    resolve: bool = True,
+) -> Connection:
+    """A new connection; nothing is sent to its address.
+
+    `resolve` looks the address up now; it is judged at every connect anyway. Raises
+    PermissionDenied (a system one without the right) and Invalid.
+    """
+    connection = Connection(name=name, enabled=enabled)
+    _put_in_scope(connection, actor, scope)
+    connection.provider = provider
+    connection.base_url = base_url
+    _seal(connection, api_key)
+    _check(connection, actor, resolve=resolve)
+    with write_transaction():
+        connection.save(force_insert=True)
+    return connection
+
+
+def change_connection(
+    connection: Connection,
+    *,
+    actor: Actor,
+    changes: Mapping[str, Any],
+    resolve: bool = True,
+) -> Connection:
+    """Apply `changes`; an `api_key` of "" drops the stored key.
+
+    Another `provider`, `base_url` or `scope` needs the key anew, if one is stored. Raises
+    PermissionDenied and Invalid.
+    """
+    check_may(actor, connection, "change")
+    before = {name: getattr(connection, name) for name in _NEEDS_THE_KEY_ANEW}
+    if "base_url" in changes:
+        changes = {**changes, "base_url": changes["base_url"].rstrip("/")}
+    moved = any(name in changes and changes[name] != before[name] for name in before)
+    if moved and connection.sealed_api_key and "api_key" not in changes:
+        raise Invalid.field("api_key", _("Enter the key again to change this."))
+    for name in ("name", "enabled", "provider", "base_url"):
+        if name in changes:
+            setattr(connection, name, changes[name])
+    rescoped = changes.get("scope", connection.scope) != connection.scope
+    if rescoped:
+        _put_in_scope(connection, actor, changes["scope"])
+    if "api_key" in changes:
+        _seal(connection, changes["api_key"])
+    _check(connection, actor, resolve=resolve and moved)
+    with write_transaction():
+        connection.save(update_fields=_columns(changes))
+        if rescoped:
+            _move_models(connection)
+    return connection
+
+
+def delete_connection(connection: Connection, *, actor: Actor) -> None:
+    """Delete it with its models; turns that run on them end."""
+    check_may(actor, connection, "delete")
+    if connection.provider == Connection.Provider.OFFLINE and connection.owner_id is None:
+        raise Conflict(_("The built-in model cannot be deleted. Disable it instead."))
+    with write_transaction():
+        gone = frozenset(connection.chat_models.values_list("id", flat=True))
+        connection.delete()
+        transaction.on_commit(partial(models_removed.send_robust, sender=ChatModel, model_ids=gone))
+
+
+def set_enabled(connections: list[Connection], *, actor: Actor, enabled: bool) -> int:
+    """Switch them on or off; how many were changed."""
+    for connection in connections:
+        check_may(actor, connection, "change")
+    with write_transaction():
+        chosen = Connection.objects.filter(pk__in=[each.pk for each in connections])
+        return chosen.exclude(enabled=enabled).update(enabled=enabled)
+
+
+def _columns(changes: Mapping[str, Any]) -> set[str]:
+    """The columns that `changes` touch; the others may be changed by somebody else meanwhile."""
+    columns = {"updated_at"} | (changes.keys() & {"name", "enabled", "provider"})
+    if {"provider", "base_url"} & changes.keys():
+        columns.add("base_url")
+    if "scope" in changes:
+        columns.add("owner")
+    if "api_key" in changes:
+        columns |= {"sealed_api_key", "api_key_hint"}
+    return columns
+
+
+def _put_in_scope(connection: Connection, actor: Actor, scope: str) -> None:
+    if scope == SYSTEM:
+        check_system(actor, Connection, "add")
+        connection.owner = None
+    elif scope == PERSONAL:
+        if actor is None:
+            raise PermissionDenied
+        connection.owner = actor
+    else:
+        raise Invalid.field("scope", _("Use system or personal."))
+
+
+def _seal(connection: Connection, api_key: str) -> None:
+    if not api_key:
+        connection.sealed_api_key = connection.api_key_hint = ""
+        return
+    check_header_value(api_key, field="api_key")
+    if len(api_key) > KEY_CHARACTERS:
+        raise Invalid.field("api_key", _("This key is too long."))
+    shown = len(api_key) >= _SHORTEST_HINTED_KEY
+    connection.api_key_hint = f"…{api_key[-_SHOWN_CHARACTERS:]}" if shown else ""
+    connection.sealed_api_key = encrypt(api_key, context=connection.key_context)
+
+
+def _check(connection: Connection, actor: Actor, *, resolve: bool) -> None:
+    """Raise Invalid unless provider, address and key go together."""
+    vendor = VENDORS.get(connection.provider)
+    if vendor is None:
+        raise Invalid.field("provider", _("This provider is not known."))
+    connection.base_url = connection.base_url.rstrip("/") or vendor.base_url
+    _check_key(vendor, connection)
+    if not vendor.takes_url:
+        connection.base_url = ""
+    elif not connection.base_url:
+        raise Invalid.field("base_url", _("This provider needs an address."))
+    else:
+        check_url(connection.base_url, staff=is_staff(actor), resolve=resolve)
+
+
+def _check_key(vendor: Vendor, connection: Connection) -> None:
+    has_key = bool(connection.sealed_api_key)
+    if has_key and not vendor.takes_key:
+        raise Invalid.field("api_key", _("This provider takes no key."))
+    if not has_key and needs_key(vendor, connection.base_url):
+        raise Invalid.field("api_key", _("This provider needs a key."))
+
+
+def _move_models(connection: Connection) -> None:
+    """The models follow their connection's owner; nobody else keeps a right to them (A7)."""
+    for model in connection.chat_models.all():
+        model.roles.clear()
+        model.users.clear()
+    connection.chat_models.update(owner=connection.owner_id, everyone=False, fallbacks=[])

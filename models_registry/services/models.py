@@ -1,0 +1,242 @@
+"""Models: made, changed, opened to people and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from common.db import write_transaction
+from common.errors import Conflict, Invalid, NotFound, PermissionDenied
+from models_registry.models import ChatModel, Connection
+from models_registry.models.connection import PERSONAL, SYSTEM
+from models_registry.services.permissions import Actor, check_may, check_system
+from models_registry.signals import models_removed
+from models_registry.well_known import lookup
+
+MOST_FALLBACKS = 5
+OFFLINE = "offline"
+
+# What the wire and the table call the same.
+_PLAIN = (
+    "name",
+    "upstream_name",
+    "display_name",
+    "enabled",
+    "context_window",
+    "max_output_tokens",
+    "input_price",
+    "output_price",
+)
+# Left out, these come from what is known of the model; stored as null they mean "not known".
+_KNOWN = ("context_window", "max_output_tokens", "input_price", "output_price")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use a model of the deployment: everyone, or these roles and people."""
+
+    everyone: bool = False
+    roles: tuple[str, ...] = ()
+    users: tuple[UUID, ...] = ()
+
+
+def create_model(
+    actor: Actor,
+    *,
+    scope: str,
+    name: str,
+    connection_id: UUID,
+    access: Access | None = None,
+    fallbacks: Iterable[str] = (),
+    **fields: Any,
+) -> ChatModel:
+    """A new model; what `fields` leave out is filled from the table of well-known models.
+
+    Without `access` a system model is open to everyone. Raises PermissionDenied, NotFound (the
+    connection is not theirs) and Invalid.
+    """
+    connection = _connection_for(actor, scope, connection_id)
+    model = ChatModel(name=name, connection=connection, owner=connection.owner)
+    fields["upstream_name"] = fields.get("upstream_name") or name
+    for field, value in (known_fields(fields["upstream_name"]) | fields).items():
+        setattr(model, field, value)
+    model.everyone = scope == SYSTEM and access is None
+    model.fallbacks = _fallback_ids(model, fallbacks)
+    with _named_once(), write_transaction():
+        model.save(force_insert=True)
+        if access is not None:
+            _set_access(model, access)
+    return model
+
+
+def change_model(model: ChatModel, *, actor: Actor, changes: Mapping[str, Any]) -> ChatModel:
+    """Apply `changes`: plain fields, `access`, `fallbacks`, `connection_id`. A scope stays.
+
+    Raises PermissionDenied, NotFound and Invalid.
+    """
+    check_may(actor, model, "change")
+    if changes.get("scope", model.scope) != model.scope:
+        raise Invalid.field("scope", _("A model stays where it was made."))
+    columns = {"updated_at"}
+    if "connection_id" in changes:
+        model.connection = _connection_for(actor, model.scope, changes["connection_id"])
+        columns.add("connection")
+    for name in changes.keys() & set(_PLAIN):
+        setattr(model, name, changes[name])
+        columns.add(name)
+    if "fallbacks" in changes:
+        model.fallbacks = _fallback_ids(model, changes["fallbacks"])
+        columns.add("fallbacks")
+    with _named_once(), write_transaction():
+        model.save(update_fields=columns)
+        if (access := changes.get("access")) is not None:
+            _set_access(model, access)
+    return model
+
+
+def delete_model(model: ChatModel, *, actor: Actor) -> None:
+    """Delete it; turns that run on it end."""
+    check_may(actor, model, "delete")
+    if model.owner_id is None and model.connection.provider == Connection.Provider.OFFLINE:
+        raise Conflict(_("The built-in model cannot be deleted. Disable it instead."))
+    gone = frozenset({model.id})
+    with write_transaction():
+        model.delete()
+        transaction.on_commit(partial(models_removed.send_robust, sender=ChatModel, model_ids=gone))
+
+
+def set_enabled(models: Iterable[ChatModel], *, actor: Actor, enabled: bool) -> int:
+    """Switch them on or off; how many were changed."""
+    chosen = list(models)
+    for model in chosen:
+        check_may(actor, model, "change")
+    with write_transaction():
+        rows = ChatModel.objects.filter(pk__in=[model.pk for model in chosen])
+        return rows.exclude(enabled=enabled).update(enabled=enabled)
+
+
+def grant(
+    model: ChatModel,
+    *,
+    actor: Actor,
+    everyone: bool | None = None,
+    roles: Iterable[str] = (),
+    users: Iterable[UUID] = (),
+) -> ChatModel:
+    """Open a system model to more: to everyone, to roles, to people. Nobody loses anything, unless
+    `everyone` is False."""
+    access = access_of(model)
+    more = Access(
+        everyone=access.everyone if everyone is None else everyone,
+        roles=tuple(dict.fromkeys([*access.roles, *roles])),
+        users=tuple(dict.fromkeys([*access.users, *users])),
+    )
+    return change_model(model, actor=actor, changes={"access": more})
+
+
+def access_of(model: ChatModel) -> Access:
+    return Access(
+        everyone=model.everyone,
+        roles=tuple(group.name for group in model.roles.all()),
+        users=tuple(user.pk for user in model.users.all()),
+    )
+
+
+def known_fields(upstream_name: str) -> dict[str, Any]:
+    """Columns that the table of well-known models fills for a model of this name."""
+    known = lookup(upstream_name)
+    if known is None:
+        return {}
+    return {name: getattr(known, name) for name in _KNOWN} | {
+        "cached_price": known.cached_price,
+        "capabilities": list(known.capabilities),
+    }
+
+
+def ensure_offline_model() -> None:
+    """Make the built-in connection and model, unless they are there."""
+    with write_transaction():
+        connection, _made = Connection.objects.get_or_create(
+            provider=Connection.Provider.OFFLINE, owner=None, defaults={"name": OFFLINE}
+        )
+        if not ChatModel.objects.filter(connection=connection).exists():
+            ChatModel.objects.get_or_create(
+                name=OFFLINE,
+                owner=None,
+                defaults={
+                    "connection": connection,
+                    "upstream_name": OFFLINE,
+                    "everyone": True,
+                    "capabilities": ["tools"],
+                },
+            )
+
+
+def _connection_for(actor: Actor, scope: str, connection_id: UUID) -> Connection:
+    if scope == SYSTEM:
+        check_system(actor, ChatModel, "add")
+        found = Connection.objects.system().filter(pk=connection_id).first()
+    elif scope != PERSONAL:
+        raise Invalid.field("scope", _("Use system or personal."))
+    elif actor is None:
+        raise PermissionDenied
+    else:
+        found = Connection.objects.filter(pk=connection_id, owner=actor).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _set_access(model: ChatModel, access: Access) -> None:
+    if model.owner_id is not None:
+        if access != Access():
+            raise Invalid.field("access", _("A personal model serves its owner alone."))
+        return
+    groups = list(Group.objects.filter(name__in=access.roles))
+    if len(groups) != len(set(access.roles)):
+        raise Invalid.field("access", _("There is no such role."))
+    people = list(User.objects.get_queryset().filter(pk__in=access.users))
+    if len(people) != len(set(access.users)):
+        raise Invalid.field("access", _("There is no such person."))
+    model.roles.set(groups)
+    model.users.set(people)
+    if model.everyone != access.everyone:
+        model.everyone = access.everyone
+        model.save(update_fields=["everyone"])
+
+
+def _fallback_ids(model: ChatModel, names: Iterable[str]) -> list[str]:
+    """Ids of models that may stand in: of the same owner, or the deployment's."""
+    wanted = list(dict.fromkeys(names))
+    if len(wanted) > MOST_FALLBACKS:
+        raise Invalid.field(
+            "fallbacks", _("Name at most %(count)d models.") % {"count": MOST_FALLBACKS}
+        )
+    if not wanted:
+        return []
+    system = ChatModel.objects.filter(owner=None, name__in=wanted)
+    found = {each.name: each for each in system}
+    if model.owner_id is not None:
+        own = ChatModel.objects.filter(owner=model.owner_id, name__in=wanted)
+        found |= {each.name: each for each in own}
+    if any(name not in found or found[name].pk == model.pk for name in wanted):
+        raise Invalid.field("fallbacks", _("Name other models that you may use."))
+    return [str(found[name].pk) for name in wanted]
+
+
+@contextmanager
+def _named_once() -> Iterator[None]:
+    """A clash with a unique constraint is the caller's mistake, not ours."""
+    try:
+        yield
+    except IntegrityError as exc:
+        raise Invalid.field("name", _("A model of this name exists already.")) from exc

@@ -1,4 +1,4 @@
-"""Nudges over the channel layer: "look". Never text, and losing one costs three seconds."""
+"""What chat tells other processes to look at."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def user_group(user_id: UUID) -> str:
 
 
 def turn_began(ref: TurnRef) -> None:
-    """Tell a person's sockets, in every process, that a turn has begun. Never raises."""
+    """Tell a person's sockets, in every process, that a turn has begun. Any thread."""
     if ref.user_id is None or ref.conversation_id is None or hub.loop is None:
         return
-    message = {
+    news = {
         "type": "turn.began",
         "turn": str(ref.turn_id),
         "message": str(ref.message_id),
         "conversation": str(ref.conversation_id),
     }
-    asyncio.run_coroutine_threadsafe(nudge(user_group(ref.user_id), message), hub.loop)
+    asyncio.run_coroutine_threadsafe(nudge(user_group(ref.user_id), news), hub.loop)

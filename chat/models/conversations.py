@@ -67,7 +67,7 @@ class Conversation(Record):
         ]
 
     def __str__(self) -> str:
-        return self.title or str(self.id)
+        return str(self.id)  # a title is what a person said, and __str__ goes to logs and admin
 
 
 class MessageQuerySet(models.QuerySet["Message"]):

@@ -17,6 +17,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
+from prometheus_client import REGISTRY
+
+from common import metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("common", "accounts", "models_registry", "quotas", "chat", "support", "config")
@@ -242,3 +245,12 @@ def test_every_dashboard_and_service_file_can_be_read():
         yaml.safe_load(path.read_text(encoding="utf-8"))
     units = {path.name: path.read_text("utf-8") for path in (ROOT / "deploy").rglob("*.service")}
     assert "SuccessExitStatus=143" in units["parley@.service"]
+
+
+def test_the_dashboard_asks_for_metrics_that_exist():
+    assert metrics.turns_total  # registers them
+    counted = {family.name for family in REGISTRY.collect()}
+
+    asked = set(re.findall(r"\bparley_[a-z_]+", _text("deploy/grafana/parley.json")))
+
+    assert {name for name in asked if re.sub(r"_(bucket|total)$", "", name) not in counted} == set()

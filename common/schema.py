@@ -1,9 +1,142 @@
-"""The OpenAPI schema of every view."""
+"""The OpenAPI schema of every view: what drf-spectacular finds, plus our problems and streams."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
+from drf_spectacular.plumbing import ResolvedComponent
+
+from common.problems import CONTENT_TYPE
+from common.sse import MEDIA_TYPE
+
+Operation = dict[str, Any]
+
+_TEXT = {"type": "string"}
+_ID = {"type": "string", "format": "uuid"}
+_NUMBER = {"type": "integer", "minimum": 0}
+_MESSAGE = {"$ref": "#/components/schemas/Message"}
+
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457. `code` is a word for programs, `detail` a sentence for people.",
+    "properties": {
+        "type": {**_TEXT, "format": "uri-reference"},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "code": _TEXT,
+        "request_id": _TEXT,
+        "errors": {
+            "type": "object",
+            "description": "The invalid fields, each with what is wrong about it.",
+            "additionalProperties": {"type": "array", "items": _TEXT},
+        },
+        "limit": {
+            "type": "object",
+            "description": "The limit that had no room.",
+            "properties": {
+                "subject": _TEXT,
+                "metric": _TEXT,
+                "period": _TEXT,
+                "limit": _NUMBER,
+                "used": _NUMBER,
+                "resets_at": {**_TEXT, "format": "date-time"},
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+}
+
+# status -> what it says; which of them an operation has follows from its shape.
+_REFUSALS = {
+    "400": "Not valid.",
+    "401": "Nobody is signed in, or the token is not valid.",
+    "403": "Not allowed.",
+    "404": "There is nothing here for the caller.",
+    "409": "It does not go together with the present state.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON in UTF-8.",
+    "429": "Too many requests, or a quota is used up; `Retry-After` says when.",
+    "500": "A bug of ours; `request_id` finds it.",
+    "503": "Something that Parley needs is away; `Retry-After` says when.",
+}
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
+}
 
 
-class AutoSchema(SpectacularSchema):  # type: ignore[no-untyped-call]
-    pass
+def _event(name: str, **properties: Any) -> dict[str, Any]:
+    own = {"type": {"type": "string", "enum": [name]}, "message_id": _ID, "seq": _NUMBER}
+    return {"type": "object", "properties": own | properties, "required": [*own, *properties]}
+
+
+_EVENTS = {
+    "ChatStart": _event(
+        "chat_start",
+        conversation_id={**_ID, "nullable": True},
+        user_message={"allOf": [_MESSAGE], "nullable": True},
+        model=_TEXT,
+    ),
+    "ChatChunk": _event("chat_chunk", content=_TEXT),
+    "ChatComplete": _event("chat_complete", message=_MESSAGE),
+    "ChatError": _event("chat_error", code=_TEXT, detail=_TEXT),
+    "Snapshot": _event("snapshot", content=_TEXT),
+}
+_STREAM = {
+    "description": "The `data:` of one Server-Sent Event; `event:` is its `type`, "
+    "`id:` is `<message id>:<seq>`.",
+    "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in _EVENTS],
+    "discriminator": {"propertyName": "type"},
+}
+
+
+class AutoSchema(SpectacularSchema):
+    """Adds to each operation the problems it may answer, and describes its event stream."""
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Operation | None:
+        operation: Operation | None = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        self._add_problems(operation)
+        self._add_events(operation)
+        return operation
+
+    def _add_problems(self, operation: Operation) -> None:
+        problem = self._component("Problem", _PROBLEM)
+        for status in _refusals_of(operation):
+            response = {
+                "description": _REFUSALS[status],
+                "content": {CONTENT_TYPE: {"schema": problem}},
+            }
+            if status in {"429", "503"}:
+                response["headers"] = _RETRY_AFTER
+            operation["responses"].setdefault(status, response)
+
+    def _add_events(self, operation: Operation) -> None:
+        for response in operation["responses"].values():
+            if MEDIA_TYPE in response.get("content", {}):
+                for name, schema in _EVENTS.items():
+                    self._component(name, schema)
+                stream = self._component("StreamEvent", _STREAM)
+                response["content"][MEDIA_TYPE] = {"schema": stream}
+
+    def _component(self, name: str, schema: dict[str, Any]) -> Any:
+        component = ResolvedComponent(
+            name=name, type=ResolvedComponent.SCHEMA, object=name, schema=schema
+        )
+        self.registry.register_on_missing(component)
+        return component.ref
+
+
+def _refusals_of(operation: Operation) -> list[str]:
+    found = ["429", "500", "503"]
+    if operation.get("parameters") or "requestBody" in operation:
+        found.append("400")
+    if {} not in operation.get("security", [{}]):
+        found += ["401", "403"]
+    if any(parameter["in"] == "path" for parameter in operation.get("parameters", [])):
+        found.append("404")
+    if "requestBody" in operation:
+        found += ["409", "413", "415"]
+    return sorted(found)

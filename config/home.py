@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
+from drf_spectacular.generators import SchemaGenerator
 
 from common import security_headers
+from common.api.renderers import dump
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """A page for people, JSON for programs."""
     if "text/html" in request.headers.get("Accept", ""):
-        return render(request, "home.html", {"version": settings.VERSION})
+        return render(
+            request, "home.html", {"version": settings.VERSION, "public_url": settings.PUBLIC_URL}
+        )
     places = {
         "name": "Parley",
         "version": settings.VERSION,
@@ -39,6 +45,20 @@ def docs(request: HttpRequest) -> HttpResponse:
 @require_safe
 def redoc(request: HttpRequest) -> HttpResponse:
     return _reference(request, "docs/redoc.html", title=_("API reference"))
+
+
+@require_safe
+def schema(request: HttpRequest) -> HttpResponse:
+    """OpenAPI 3 as JSON, which YAML readers can read too."""
+    language = translation.get_language() or settings.LANGUAGE_CODE
+    return HttpResponse(_schema(language), content_type="application/vnd.oai.openapi+json")
+
+
+@functools.lru_cache(maxsize=4)
+def _schema(language: str) -> bytes:
+    """Made once per language: it walks every view, which takes the better part of a second."""
+    with translation.override(language):
+        return dump(SchemaGenerator().get_schema(request=None, public=True))
 
 
 def _reference(request: HttpRequest, template: str, **context: Any) -> HttpResponse:

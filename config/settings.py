@@ -248,6 +248,15 @@ REST_FRAMEWORK = {
     "FORMAT_SUFFIX_KWARG": None,
 }
 
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Parley",
+    "DESCRIPTION": "Chat with AI models for a team, self-hosted.",
+    "VERSION": VERSION,
+    "SCHEMA_PATH_PREFIX": r"/api/v1/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+}
+
 # Browser
 SESSION_ENGINE = "accounts.sessions"
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"

@@ -6,7 +6,6 @@ from importlib.util import find_spec
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView
 
 from config import home, system
 
@@ -27,7 +26,7 @@ urlpatterns = [
     path("health/ready", system.ready, name="ready"),
     path("info", system.info, name="info"),
     path("metrics", system.metrics, name="metrics"),
-    path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/schema", home.schema, name="schema"),
     path("admin/", admin.site.urls),
     *(path("api/v1/", include(f"{app}.api.urls")) for app in _APPS if _has(f"{app}.api.urls")),
     *(path("", include(f"{app}.urls")) for app in _APPS if _has(f"{app}.urls")),

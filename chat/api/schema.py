@@ -31,6 +31,9 @@ line of JSON:
 
 A comment line comes at least every 15 s."""
 
+# common.schema defines the component.
+PROBLEM = {"$ref": "#/components/schemas/Problem"}
+
 EVENT_STREAM: dict[Any, Any] = {
     (200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, description=EVENTS),
 }
@@ -112,22 +115,8 @@ class OnceSerializer(serializers.Serializer[Any]):
     model = serializers.CharField()
 
 
-class ProblemSerializer(serializers.Serializer[Any]):
-    """RFC 9457."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    code = serializers.CharField()
-    request_id = serializers.CharField()
-    errors = serializers.DictField(  # type: ignore[assignment]  # a field's name
-        child=serializers.ListField(child=serializers.CharField()), required=False
-    )
-
-
 def _problem(description: str) -> OpenApiResponse:
-    return OpenApiResponse(ProblemSerializer, description=description)
+    return OpenApiResponse(PROBLEM, description=description)
 
 
 TURN_FAILURES: dict[Any, Any] = {

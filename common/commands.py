@@ -67,7 +67,7 @@ class CliCommand(BaseCommand):
     def add_options(self, parser: CommandParser) -> None:
         """Add what this command takes."""
 
-    def run(self, **options: Any) -> Answer:
+    def run(self, *args: Any, **options: Any) -> Answer:
         raise NotImplementedError
 
     def handler(self, options: dict[str, Any]) -> Handler:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.utils.translation import gettext as _
 
-from accounts.models import Role, User
-from accounts.services import recovery, registration, sign_ins
+from accounts.models import Letter, Role, User
+from accounts.services import mails, recovery, registration, sign_ins
 from common.db import write_transaction
 from common.errors import Conflict, Invalid, NotFound, PermissionDenied
 
@@ -46,7 +46,7 @@ def set_roles(user: User, roles: Collection[str], *, actor: User | None) -> User
         user = User.objects.select_for_update().get(pk=user.pk)
         present = {group.name for group in user.groups.all()}
         check_may_manage(actor, user)
-        _check_holds(actor, wanted ^ present)
+        check_holds(actor, wanted ^ present)
         if Role.ADMIN in present - wanted:
             check_not_last_administrator(user)
         user.groups.set(groups)
@@ -76,6 +76,21 @@ def activate(user: User, *, actor: User | None) -> User:
     return user
 
 
+def change_email(user: User, email: str, *, actor: User | None) -> User:
+    """Set an address that nobody has confirmed; the old one is told. Raises Invalid."""
+    check_may_manage(actor, user)
+    old = user.email
+    user.email = registration.free_email(email, user=user)
+    if user.email == old:
+        return user
+    with write_transaction():
+        user.email_verified_at, user.pending_email = None, ""
+        user.save(update_fields=["email", "email_verified_at", "pending_email"])
+        recovery.forget_links(user.pk)
+        mails.post(Letter.EMAIL_CHANGED, address=old, user=user)
+    return user
+
+
 def sign_out_everywhere(user: User, *, actor: User | None) -> None:
     """End every device of a person."""
     check_may_manage(actor, user)
@@ -88,7 +103,7 @@ def check_may_manage(actor: User | None, user: User) -> None:
         return
     if not actor.has_perm("accounts.change_user"):
         raise PermissionDenied
-    _check_holds(actor, set(roles_of(user)))
+    check_holds(actor, roles_of(user))
 
 
 def check_not_last_administrator(user: User) -> None:
@@ -127,13 +142,14 @@ def ensure_first_admin() -> User | None:
         return registration.insert_person(user, roles=[Role.ADMIN])
 
 
-def _check_holds(actor: User | None, roles: set[str]) -> None:
+def check_holds(actor: User | None, roles: Iterable[str]) -> None:
+    """Raise PermissionDenied when `actor` may not give or take one of `roles`."""
     if actor is None or actor.is_superuser:
         return
     held = roles_of(actor)
     ranks = [_RANKS.index(name) for name in held if name in _RANKS]
     implied = set(_RANKS[min(ranks) :]) if ranks else set()
-    if roles - implied - set(held):
+    if set(roles) - implied - set(held):
         raise PermissionDenied(_("You can only give and take roles that you hold."))
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import Letter, MailLink, User
-from accounts.names import clean_email, fold
-from accounts.services import mails, passwords, people, recovery, sign_ins
+from accounts.services import mails, passwords, people, recovery, registration, sign_ins
 from accounts.services.authentication import confirm_password
 from accounts.services.callers import Caller
 from accounts.signals import sign_ins_revoked, user_erasing
@@ -30,8 +28,8 @@ def update_profile(
     """Store the named fields; a new `email` needs the password and counts once confirmed."""
     if unknown := fields.keys() - FIELDS:
         raise Invalid.field(min(unknown), _("This cannot be changed here."))
-    new_email = _new_email(user, email) if email else None
-    if new_email:
+    new_email = registration.free_email(email, user=user) if email else user.email
+    if new_email != user.email:
         if not password:
             raise Invalid.field("password", _("A new e-mail address needs your password."))
         confirm_password(user, password=password, address=address)
@@ -42,7 +40,7 @@ def update_profile(
             for name, value in fields.items():
                 setattr(user, name, value)
             user.save(update_fields=list(fields))
-            if new_email:
+            if "pending_email" in fields:
                 _drop_confirmations(user.pk)
                 mails.post(Letter.CONFIRM_EMAIL, address=new_email, user=user)
                 mails.post(Letter.EMAIL_CHANGE_ASKED, address=user.email, user=user)
@@ -110,19 +108,6 @@ def erase(user: User) -> None:
         transaction.on_commit(
             lambda: sign_ins_revoked.send_robust(User, user_id=user_id, sign_in_ids=None)
         )
-
-
-def _new_email(user: User, email: str) -> str | None:
-    """`email` as it would be stored, or None when it is the present one."""
-    try:
-        cleaned = clean_email(email)
-    except ValidationError as error:
-        raise Invalid("", errors={"email": error.messages}) from error
-    if cleaned == user.email:
-        return None
-    if User.objects.filter(email_key=fold(cleaned)).exclude(pk=user.pk).exists():
-        raise Invalid.field("email", _("This address belongs to an account already."))
-    return cleaned
 
 
 def _drop_confirmations(user_id: UUID) -> None:

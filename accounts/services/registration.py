@@ -95,6 +95,17 @@ def groups_named(roles: Iterable[str]) -> list[Group]:
     return list(groups.values())
 
 
+def free_email(email: str, *, user: User) -> str:
+    """`email` as it is stored; raises Invalid when it is none, or somebody else's."""
+    try:
+        address = clean_email(email)
+    except ValidationError as error:
+        raise _invalid({"email": error.messages}) from error
+    if User.objects.filter(email_key=fold(address)).exclude(pk=user.pk).exists():
+        raise Invalid.field("email", _("This address belongs to an account already."))
+    return address
+
+
 def _taken(user: User) -> dict[str, list[str]]:
     errors = {}
     if user.username and User.objects.filter(username_key=fold(user.username)).exists():

@@ -1,0 +1,263 @@
+"""People in the admin. Every change goes through a service, with the operator as its actor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied as Forbidden
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminPasswordWidget,
+)
+
+from accounts.models import Letter, Role, User
+from accounts.services import mails, passwords, people, profile, registration
+from common.admin import UncountedAdmin
+from common.errors import AppError, PermissionDenied
+
+
+def _roles() -> list[tuple[str, str]]:
+    return [(name, name) for name in Group.objects.order_by("name").values_list("name", flat=True)]
+
+
+class PersonForm(forms.ModelForm[User]):
+    """What an operator may set; the password goes in and never comes out."""
+
+    password = forms.CharField(
+        label=_("New password"),
+        required=False,
+        strip=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text=_("Write only. Empty keeps the present one; a new one signs every device out."),
+    )
+    roles = forms.MultipleChoiceField(
+        label=_("Roles"), choices=_roles, widget=UnfoldAdminCheckboxSelectMultipleWidget
+    )
+
+    class Meta:
+        model = User
+        fields = ("email", "display_name", "language", "timezone")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.setdefault("roles", people.roles_of(self.instance))
+        # The form's cleaning writes into the instance; the services want it as it is stored.
+        self.stored = User.objects.get(pk=self.instance.pk)
+
+    def clean_email(self) -> str:
+        email = self.cleaned_data["email"]
+        return str(_told(lambda: registration.free_email(email, user=self.stored)))
+
+    def clean_password(self) -> str:
+        password = str(self.cleaned_data["password"])
+        if password:
+            _told(lambda: passwords.check_new(password, user=self.stored))
+        return password
+
+
+class NewPersonForm(PersonForm):
+    password = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+    )
+
+    class Meta:
+        model = User
+        fields = ("username", "email")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super(PersonForm, self).__init__(*args, **kwargs)
+        self.initial.setdefault("roles", [Role.MEMBER])
+
+    def clean_email(self) -> str:
+        return str(self.cleaned_data["email"])
+
+    def clean_password(self) -> str:
+        return str(self.cleaned_data["password"])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                self.instance = registration.prepare_person(
+                    username=cleaned["username"],
+                    email=cleaned["email"],
+                    password=cleaned["password"],
+                )
+            except AppError as error:
+                for field, texts in (error.errors or {}).items():
+                    self.add_error(field, [str(text) for text in texts])
+        return cleaned
+
+    def _post_clean(self) -> None:
+        """The service has made the person already."""
+
+
+@admin.register(User)
+class UserAdmin(UncountedAdmin):
+    form = PersonForm
+    list_display = ("username", "email", "display_name", "role_names", "is_active", "created_at")
+    list_filter = ("is_active", "groups")
+    search_fields = ("username", "email", "display_name")
+    search_help_text = _("User name, e-mail or display name")
+    ordering = ("-id",)
+    actions = ("suspend", "activate", "sign_out", "send_reset_link")
+    readonly_fields = (
+        "username",
+        "is_active",
+        "email_verified_at",
+        "pending_email",
+        "last_login",
+        "created_at",
+    )
+    fieldsets = (
+        (None, {"fields": ("username", "email", "display_name", "language", "timezone")}),
+        (_("Rights"), {"fields": ("roles", "is_active")}),
+        (_("Password"), {"fields": ("password",)}),
+        (
+            _("History"),
+            {"fields": ("email_verified_at", "pending_email", "last_login", "created_at")},
+        ),
+    )
+    add_fieldsets = ((None, {"fields": ("username", "email", "password", "roles")}),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        people_: QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
+        return people_
+
+    @admin.display(description=_("Roles"))
+    def role_names(self, user: User) -> str:
+        return ", ".join(people.roles_of(user))
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        return self.fieldsets if obj else self.add_fieldsets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        return self.readonly_fields if obj else ()
+
+    def get_form(self, request: HttpRequest, obj: User | None = None, **kwargs: Any) -> Any:
+        if obj is None:
+            kwargs["form"] = NewPersonForm
+        return super().get_form(request, obj, **kwargs)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Without the transaction that Django puts around it: the services have their own, and
+        a password is hashed here, which would keep a writer waiting."""
+        try:
+            answer: HttpResponse = self._changeform_view(
+                request, object_id, form_url, extra_context
+            )
+        except PermissionDenied as error:
+            raise Forbidden(str(error)) from error
+        except AppError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        return answer
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().delete_view(request, object_id, extra_context)
+        except PermissionDenied as error:
+            raise Forbidden(str(error)) from error
+        except AppError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        return answer
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        actor, cleaned = _actor(request), form.cleaned_data
+        if not change:
+            people.check_holds(actor, cleaned["roles"])
+            registration.insert_person(obj, roles=cleaned["roles"])
+            return
+        stored: User = form.stored
+        people.check_may_manage(actor, stored)
+        if set(cleaned["roles"]) != set(people.roles_of(stored)):
+            people.set_roles(stored, cleaned["roles"], actor=actor)
+        people.change_email(stored, cleaned["email"], actor=actor)
+        profile.update_profile(
+            stored,
+            display_name=cleaned["display_name"],
+            language=cleaned["language"],
+            timezone=cleaned["timezone"],
+        )
+        if cleaned["password"]:
+            profile.store_password(stored, cleaned["password"])
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Roles went with the person."""
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        people.check_may_manage(_actor(request), obj)
+        profile.erase(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._for_each(request, queryset, lambda user: self.delete_model(request, user))
+
+    @admin.action(description=_("Suspend"), permissions=["change"])
+    def suspend(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        actor = _actor(request)
+        self._for_each(request, queryset, lambda user: people.suspend(user, actor=actor))
+
+    @admin.action(description=_("Activate"), permissions=["change"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        actor = _actor(request)
+        self._for_each(request, queryset, lambda user: people.activate(user, actor=actor))
+
+    @admin.action(description=_("Sign out everywhere"), permissions=["change"])
+    def sign_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        actor = _actor(request)
+        self._for_each(
+            request, queryset, lambda user: people.sign_out_everywhere(user, actor=actor)
+        )
+
+    @admin.action(description=_("Send a link to set a new password"), permissions=["change"])
+    def send_reset_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._for_each(request, queryset, lambda user: mails.post(Letter.RESET, address=user.email))
+
+    def _for_each(
+        self, request: HttpRequest, queryset: QuerySet[User], act: Callable[[User], object]
+    ) -> None:
+        """Do it to each; one refusal is told and stops no other."""
+        done = 0
+        for user in queryset:
+            try:
+                act(user)
+            except AppError as error:
+                self.message_user(request, f"{user}: {error}", messages.ERROR)
+            else:
+                done += 1
+        if done:
+            text = ngettext("%(count)d person done.", "%(count)d people done.", done)
+            self.message_user(request, text % {"count": done}, messages.SUCCESS)
+
+
+def _actor(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101 the admin lets nobody else in
+    return request.user
+
+
+def _told(check: Callable[[], Any]) -> Any:
+    """What `check` returns; its refusal as the form's."""
+    try:
+        return check()
+    except AppError as error:
+        texts = next(iter((error.errors or {"": [error]}).values()))
+        raise forms.ValidationError([str(text) for text in texts]) from error

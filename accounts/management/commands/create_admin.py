@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
+
+from accounts.services import people
+from common.commands import Answer, CliCommand, usage_error
+
+
+class Command(CliCommand):
+    help = "Make an administrator. Asks for what is not given, if there is somebody to ask."
+    examples = (
+        "manage.py create_admin",
+        "manage.py create_admin --username root --email root@example.org",
+        "echo $PASSWORD | manage.py create_admin --username root --email r@x.org --password-stdin",
+        "ADMIN_USERNAME=root ADMIN_EMAIL=r@x.org ADMIN_PASSWORD=… manage.py create_admin",
+    )
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("--username", help="User name (ADMIN_USERNAME).")
+        parser.add_argument("--email", help="E-mail address (ADMIN_EMAIL).")
+        parser.add_argument(
+            "--password-stdin",
+            action="store_true",
+            help="Read the password from the first line of the input; else ADMIN_PASSWORD.",
+        )
+
+    def run(
+        self, *, username: str | None, email: str | None, password_stdin: bool, **options: Any
+    ) -> Answer:
+        user = people.create_administrator(
+            username=username or settings.ADMIN_USERNAME or _ask("--username", _("User name")),
+            email=email or settings.ADMIN_EMAIL or _ask("--email", _("E-mail")),
+            password=_password(from_input=password_stdin),
+        )
+        return {"id": str(user.pk), "username": user.username, "email": user.email}
+
+
+def _ask(option: str, label: str) -> str:
+    if not sys.stdin.isatty():
+        raise usage_error(_("%(option)s is missing.") % {"option": option})
+    return input(f"{label}: ").strip()
+
+
+def _password(*, from_input: bool) -> str:
+    """Never an argument: those are seen by everyone on the machine."""
+    if from_input:
+        return sys.stdin.readline().rstrip("\r\n")
+    if settings.ADMIN_PASSWORD:
+        return str(settings.ADMIN_PASSWORD)
+    if not sys.stdin.isatty():
+        raise usage_error(_("%(option)s is missing.") % {"option": "--password-stdin"})
+    password = getpass.getpass(_("Password") + ": ")
+    if getpass.getpass(_("Password, again") + ": ") != password:
+        raise usage_error(_("The two passwords differ."))
+    return password

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+
+from accounts.models import Role, User
+from accounts.names import fold
+from accounts.services import people
+from common.commands import Answer, CliGroup
+
+
+class Command(CliGroup):
+    help = "List, show, suspend and activate people, and give them roles."
+    examples = (
+        "manage.py user list --search mina",
+        "manage.py user show mina --format json",
+        "manage.py user suspend mina@example.org",
+        "manage.py user set-role mina supervisor",
+    )
+
+    def add_commands(self) -> None:
+        listing = self.add("list", self.list_people, help="People, the newest first.")
+        listing.add_argument("--search", default="", help="Part of a user name or an e-mail.")
+        listing.add_argument("--role", help="Only those who have this role.")
+        listing.add_argument("--suspended", action="store_true", help="Only suspended ones.")
+        listing.add_argument("--limit", type=int, default=100, help="How many at most (100).")
+        for name, handler, text in (
+            ("show", self.show, "One person, with their devices."),
+            ("suspend", self.suspend, "End every sign-in of a person and let none begin."),
+            ("activate", self.activate, "Let a suspended person sign in again."),
+        ):
+            self.add(name, handler, help=text).add_argument("name", help="User name or e-mail.")
+        giving = self.add("set-role", self.set_role, help="Give exactly these roles.")
+        giving.add_argument("name", help="User name or e-mail.")
+        giving.add_argument("roles", nargs="+", metavar="role", help=", ".join(Role.values))
+
+    def list_people(
+        self, *, search: str, role: str | None, suspended: bool, limit: int, **options: Any
+    ) -> Answer:
+        found = User.objects.get_queryset().prefetch_related("groups").order_by("-id")
+        if search:
+            key = fold(search)
+            found = found.filter(Q(username_key__contains=key) | Q(email_key__contains=key))
+        if role:
+            found = found.filter(groups__name=role)
+        if suspended:
+            found = found.filter(is_active=False)
+        return [_row(user) for user in found[: max(limit, 0)]]
+
+    def show(self, *, name: str, **options: Any) -> Answer:
+        user = people.find(name)
+        return _row(user) | {
+            "display_name": user.display_name,
+            "language": user.language,
+            "timezone": user.timezone,
+            "email_verified_at": user.email_verified_at,
+            "last_login": user.last_login,
+            "devices": [
+                f"{sign_in.client or '-'} ({sign_in.address or '-'})"
+                for sign_in in user.sign_ins.live().order_by("-id")
+            ],
+        }
+
+    def suspend(self, *, name: str, **options: Any) -> Answer:
+        return _row(people.suspend(people.find(name), actor=None))
+
+    def activate(self, *, name: str, **options: Any) -> Answer:
+        return _row(people.activate(people.find(name), actor=None))
+
+    def set_role(self, *, name: str, roles: list[str], **options: Any) -> Answer:
+        return _row(people.set_roles(people.find(name), roles, actor=None))
+
+
+def _row(user: User) -> dict[str, Any]:
+    return {
+        "id": str(user.pk),
+        "username": user.username,
+        "email": user.email,
+        "roles": people.roles_of(user),
+        "active": user.is_active,
+        "created_at": user.created_at.isoformat(timespec="seconds"),
+    }

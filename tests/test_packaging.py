@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import re
@@ -18,8 +19,6 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 from prometheus_client import REGISTRY
-
-from common import metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("common", "accounts", "models_registry", "quotas", "chat", "support", "config")
@@ -248,7 +247,7 @@ def test_every_dashboard_and_service_file_can_be_read():
 
 
 def test_the_dashboard_asks_for_metrics_that_exist():
-    assert metrics.turns_total  # registers them
+    importlib.import_module("common.metrics")
     counted = {family.name for family in REGISTRY.collect()}
 
     asked = set(re.findall(r"\bparley_[a-z_]+", _text("deploy/grafana/parley.json")))

@@ -1,0 +1,3 @@
+from tests.chat.serving import serving, stranger, token
+
+__all__ = ["serving", "stranger", "token"]

@@ -1,0 +1,178 @@
+"""Who gets a socket, and how the others are told."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from accounts.models import Session
+from chat.consumers import ChatConsumer
+from common.sockets import sockets
+from tests.asgi import Closed, Socket
+from tests.chat.serving import token_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def refused(socket: Socket) -> int:
+    with pytest.raises(Closed) as closed:
+        await socket.open()
+    await socket.ended()
+    return closed.value.code
+
+
+async def test_a_token_in_the_subprotocol_opens_a_socket_that_answers_parley_v1(serving, token):
+    socket = Socket(token=token)
+
+    assert await socket.open() == "parley.v1"
+    await socket.quiet()
+    await socket.leave()
+
+
+@pytest.mark.parametrize(
+    ("path", "bearer"),
+    [("/ws/chat", ""), ("/ws/chat", "nonsense"), ("/ws/chat?token={token}", "")],
+)
+async def test_a_refused_login_is_accepted_told_once_and_closed(serving, token, path, bearer):
+    """W2, W3: also with the token in the address. No frame of it is handled."""
+    socket = Socket(path.format(token=token), token=bearer)
+    socket.send({"type": "ping"})
+
+    await socket.open()
+    told = await socket.receive()
+
+    assert told["type"] == "error"
+    assert told["code"] == ("token_invalid" if bearer else "unauthenticated")
+    assert await socket.close_code() == 4401
+    await socket.ended()
+
+
+async def test_two_hundred_refused_sockets_leave_nothing_behind(serving):
+    """W3, W8: the ones over the cap for strangers are refused before acceptance."""
+    many = [Socket(token="nonsense") for _ in range(200)]
+
+    for socket in many:
+        await socket.ended()
+
+    assert sockets.total == 0
+    assert not list(sockets)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://testserver:81"])
+async def test_a_foreign_origin_is_refused_before_acceptance(serving, token, origin):
+    """W1: even with a good token."""
+    assert await refused(Socket(token=token, headers={"Origin": origin})) == 4403
+
+
+async def test_the_sites_own_origin_may_come_with_a_token(serving, token):
+    async with Socket(token=token, headers={"Origin": "http://testserver"}) as socket:
+        await socket.quiet()
+
+
+async def test_a_listed_origin_may_come_with_a_token_and_not_with_a_cookie(
+    serving, token, settings
+):
+    """W1."""
+    settings.CORS_ORIGINS = ["https://app.example"]
+
+    async with Socket(token=token, headers={"Origin": "https://app.example"}) as socket:
+        await socket.quiet()
+    with_cookie = {"Origin": "https://app.example", "Cookie": "session=x"}
+    assert await refused(Socket(headers=with_cookie)) == 4403
+
+
+async def test_a_cookie_needs_the_sites_own_origin(serving, alice, django_user_model):
+    """W1."""
+    cookie = await asyncio.to_thread(cookie_of, alice.user)
+    own = {"Cookie": f"session={cookie}", "Origin": "http://testserver"}
+
+    async with Socket(headers=own) as socket:
+        await socket.quiet()
+    assert await refused(Socket(headers=own | {"Origin": "http://evil.example"})) == 4403
+    assert await refused(Socket(headers={"Cookie": f"session={cookie}"})) == 4403
+
+
+def cookie_of(user) -> str:
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from accounts.services.sign_ins import open_for
+
+    session = Session.objects.create(
+        session_key="k" * 32,
+        session_data="",
+        expire_date=timezone.now() + timedelta(hours=1),
+        sign_in=open_for(user),
+    )
+    return session.session_key
+
+
+async def test_an_unknown_path_and_a_missing_subprotocol_are_refused_quietly(
+    serving, token, caplog
+):
+    """W13."""
+    assert await refused(Socket("/ws/nowhere", token=token)) == 4404
+    assert await refused(Socket(subprotocols=[f"bearer.{token}"])) == 4403
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_server_that_knows_how_answers_a_handshake_with_a_problem(serving, token):
+    """W1, W13: uvicorn does."""
+    socket = Socket(
+        token=token,
+        headers={"Origin": "http://evil.example"},
+        extensions={"websocket.http.response": {}},
+    )
+
+    assert await refused(socket) == 403
+
+
+async def test_the_oldest_socket_of_a_person_makes_room_for_a_new_one(serving, token, settings):
+    """W8."""
+    settings.SOCKETS_PER_USER = 3
+    four = [Socket(token=token) for _ in range(4)]
+    for socket in four:
+        await socket.open()
+
+    assert await four[0].close_code() == 4409
+    for socket in four[1:]:
+        await socket.quiet()
+        await socket.leave()
+
+
+async def test_another_person_is_not_counted_with_them(serving, token, charlie, settings):
+    settings.SOCKETS_PER_USER = 1
+    other = await asyncio.to_thread(token_of, charlie.user)
+
+    async with Socket(token=token) as first, Socket(token=other) as second:
+        await first.quiet()
+        await second.quiet()
+
+
+async def test_a_full_process_refuses_before_acceptance(serving, token, settings):
+    """W8."""
+    settings.SOCKETS_PER_PROCESS = 1
+
+    async with Socket(token=token):
+        socket = Socket(token=token, extensions={"websocket.http.response": {}})
+        assert await refused(socket) == 503
+
+
+async def test_a_draining_process_opens_no_sockets(serving, token, monkeypatch):
+    """F2."""
+    monkeypatch.setattr("common.lifecycle.draining", True)
+
+    socket = Socket(token=token, extensions={"websocket.http.response": {}})
+
+    assert await refused(socket) == 503
+
+
+async def test_a_socket_that_left_is_forgotten(serving, token, alice):
+    async with Socket(token=token):
+        assert len(sockets.of(alice.user.pk)) == 1
+        assert isinstance(sockets.of(alice.user.pk)[0], ChatConsumer)
+
+    assert sockets.of(alice.user.pk) == []
+    assert sockets.total == 0

@@ -171,7 +171,16 @@ def test_all_that_is_wrong_is_told_at_once(api, person):
 
 
 @pytest.mark.parametrize("field", ["username", "email", "password"])
-@pytest.mark.parametrize("value", [None, 7, ["x"], {"a": 1}, "\x00abcdefgh", " "])
+@pytest.mark.parametrize("value", [b"\\u0000abcdefgh", b"\\ud800abcdefgh"])
+def test_nul_and_half_characters_are_refused(api, field, value):
+    """I4"""
+    body = b'{"%b": "%b"}' % (field.encode(), value)
+
+    assert problem(api.post("auth/register", body)) == (400, "invalid")
+
+
+@pytest.mark.parametrize("field", ["username", "email", "password"])
+@pytest.mark.parametrize("value", [None, 7, ["x"], {"a": 1}, " "])
 def test_a_broken_field_is_named(api, field, value):
     answer = api.post("auth/register", NEWCOMER | {field: value})
 

@@ -132,9 +132,10 @@ async def test_a_server_that_knows_how_answers_a_handshake_with_a_problem(servin
 async def test_the_oldest_socket_of_a_person_makes_room_for_a_new_one(serving, token, settings):
     """W8."""
     settings.SOCKETS_PER_USER = 3
-    four = [Socket(token=token) for _ in range(4)]
-    for socket in four:
-        await socket.open()
+    four = []
+    for _ in range(4):
+        four.append(Socket(token=token))
+        await four[-1].open()
 
     assert await four[0].close_code() == 4409
     for socket in four[1:]:

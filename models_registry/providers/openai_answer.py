@@ -109,6 +109,8 @@ class Answer:
         if self._whole is None:
             for event in self._splitter.feed(chunk):
                 self._take(event)
+            if self._splitter.overflowed:
+                raise ProviderOverflow()
             return
         self._whole += chunk
         if len(self._whole) > settings.PROVIDER_LINE_BYTES:

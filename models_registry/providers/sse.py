@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from models_registry.errors import ProviderOverflow
-
 _BOM = b"\xef\xbb\xbf"
 _COLON = 0x3A
 
@@ -22,10 +20,12 @@ class ServerEvent(NamedTuple):
 class EventSplitter:
     """Feed it what the network read; it answers with the events that are complete.
 
-    Raises ProviderOverflow when a line, or all data of one event, exceeds `max_bytes`.
+    `overflowed` says that a line, or all data of one event, was longer than `max_bytes`; nothing
+    after that is kept, and what came before it is not lost.
     """
 
     def __init__(self, *, max_bytes: int) -> None:
+        self.overflowed = False
         self._max_bytes = max_bytes
         # An unfinished line in pieces: joining it at every read would be quadratic.
         self._pieces: list[bytes] = []
@@ -50,8 +50,10 @@ class EventSplitter:
         lines = b"".join(self._pieces).split(b"\n")
         self._pieces.clear()
         self._piece_bytes = 0
-        self._keep(lines.pop())
-        return self._take(lines)
+        rest = lines.pop()
+        events = self._take(lines)
+        self._keep(rest)
+        return events
 
     def close(self) -> list[ServerEvent]:
         """The last event, if the server left out its blank line."""
@@ -62,9 +64,14 @@ class EventSplitter:
     def _keep(self, piece: bytes) -> None:
         self._piece_bytes += len(piece)
         if self._piece_bytes > self._max_bytes:
-            raise ProviderOverflow()
-        if piece:
+            self._overflow()
+        elif piece:
             self._pieces.append(piece)
+
+    def _overflow(self) -> None:
+        self.overflowed = True
+        self._pieces.clear()
+        self._data.clear()
 
     def _take(self, lines: list[bytes]) -> list[ServerEvent]:
         if not self._begun and lines:
@@ -72,6 +79,8 @@ class EventSplitter:
             lines[0] = lines[0].removeprefix(_BOM)
         events: list[ServerEvent] = []
         for line in lines:
+            if self.overflowed:
+                break
             if not line:
                 if self._data:
                     events.append(ServerEvent(self._event, b"\n".join(self._data)))
@@ -86,5 +95,6 @@ class EventSplitter:
         value = value.removeprefix(b" ")
         self._data_bytes += len(value)
         if self._data_bytes > self._max_bytes:
-            raise ProviderOverflow()
-        self._data.append(value)
+            self._overflow()
+        else:
+            self._data.append(value)

@@ -1,12 +1,30 @@
 """An answer over OpenAI's wire, and the forms that servers give it."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from models_registry.providers.base import Finished, Usage
-from tests.models_registry.asking import ask, finished, text
-from tests.models_registry.upstream import answer
+from models_registry.providers.base import Finished, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from models_registry.providers.factory import provider_at
+from models_registry.providers.openai import OpenAIProvider
+from models_registry.providers.vendors import VENDORS
+from tests.models_registry.asking import ask, finished, reasoning, request, text
+from tests.models_registry.upstream import (
+    DONE,
+    Reply,
+    Wait,
+    answer,
+    delta,
+    finish,
+    refusal,
+    sse,
+    usage,
+)
 
 pytestmark = pytest.mark.usefixtures("clients")
+
+DICE = "🎲"
 
 
 async def test_a_plain_answer(upstream, endpoint):
@@ -16,3 +34,365 @@ async def test_a_plain_answer(upstream, endpoint):
 
     assert text(events) == "Hello"
     assert finished(events) == Finished("stop", Usage(9, 2))
+
+
+async def test_the_request_is_what_the_wire_wants(upstream, endpoint):
+    upstream.script(answer("Hi"))
+
+    await ask(
+        endpoint,
+        max_tokens=50,
+        temperature=0.5,
+        stop=["END"],
+        options={"seed": 7},
+        tools=[{"type": "function", "function": {"name": "look"}}],
+        tool_choice="auto",
+    )
+
+    [sent] = upstream.chats
+    assert (sent.method, sent.path) == ("POST", "/v1/chat/completions")
+    assert sent.json == {
+        "model": "mock",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": 50,
+        "temperature": 0.5,
+        "stop": ["END"],
+        "seed": 7,
+        "tools": [{"type": "function", "function": {"name": "look"}}],
+        "tool_choice": "auto",
+    }
+    assert sent.headers["accept-encoding"] == "identity"
+    assert sent.headers["authorization"] == f"Bearer {endpoint.api_key}"
+
+
+async def test_events_of_one_network_read_become_one_delta(upstream, endpoint):
+    one_write = sse(delta("a"), delta("b"), delta("c"), finish(), usage(), DONE)
+    upstream.script(Reply((one_write,)))
+
+    events = await ask(endpoint)
+
+    assert events[:-1] == [TextDelta("abc")]
+
+
+async def test_a_delta_comes_before_the_next_one_is_sent(upstream, endpoint):
+    go_on = Wait()
+    upstream.script(Reply((sse(delta("first")), go_on, sse(delta("second"), finish(), DONE))))
+
+    stream = provider_at(endpoint, upstream_name="mock").stream(request())
+    assert await anext(stream) == TextDelta("first")
+    go_on.set()
+
+    assert [event async for event in stream] == [TextDelta("second"), Finished("stop", None)]
+
+
+@pytest.mark.parametrize(
+    ("tail", "expected"),
+    [
+        ([finish(), usage(5, 6), DONE], Usage(5, 6)),
+        ([finish(usage={"prompt_tokens": 5, "completion_tokens": 6}), DONE], Usage(5, 6)),
+        ([usage(5, 6), finish(), DONE], Usage(5, 6)),
+        ([usage(5, 1), finish(), usage(5, 6), DONE], Usage(5, 6)),
+        ([finish(usage=None), DONE], None),
+        ([finish(usage={"prompt_tokens": "5", "completion_tokens": 6.0}), DONE], None),
+        ([finish(usage={"prompt_tokens": 5}), DONE], None),
+        ([finish(usage=[1]), DONE], None),
+        ([finish(), usage(-5, 10**12), DONE], Usage(-5, 10**12)),
+        (
+            [
+                finish(),
+                usage(
+                    5,
+                    6,
+                    prompt_tokens_details={"cached_tokens": 4},
+                    completion_tokens_details={"reasoning_tokens": 3},
+                ),
+                DONE,
+            ],
+            Usage(5, 6, cached_tokens=4, reasoning_tokens=3),
+        ),
+    ],
+    ids=[
+        "a chunk of its own",
+        "in the finish",
+        "early",
+        "with every chunk",
+        "null",
+        "not whole numbers",
+        "half of it",
+        "not an object",
+        "absurd",
+        "with details",
+    ],
+)
+async def test_usage_wherever_it_stands(upstream, endpoint, tail, expected):
+    """F12: believed or not is decided by `tokens.trusted_usage` (F13)."""
+    upstream.script(Reply((sse(delta("Hi")), sse(*tail))))
+
+    assert finished(await ask(endpoint)).usage == expected
+
+
+async def test_empty_choices_and_null_content_are_passed_over(upstream, endpoint):
+    upstream.script(
+        Reply(
+            (
+                sse({"choices": []}, {"choices": None}, {"id": "x"}, delta(None), delta("")),
+                sse({"choices": [{"index": 0, "delta": None, "finish_reason": None}]}),
+                sse({"choices": [{"index": 1, "delta": {"content": "other choice"}}]}),
+                sse(delta("Hi"), finish(), DONE),
+            )
+        )
+    )
+
+    assert text(await ask(endpoint)) == "Hi"
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "reasoning_text"])
+async def test_reasoning_is_kept_apart(upstream, endpoint, field):
+    upstream.script(
+        Reply(
+            (
+                sse(delta(None, **{field: "Hm"}), delta(None, **{field: "m."}), delta("42")),
+                sse(finish(), DONE),
+            )
+        )
+    )
+
+    events = await ask(endpoint)
+
+    assert events[:2] == [ReasoningDelta("Hmm."), TextDelta("42")]
+
+
+async def test_content_in_typed_parts(upstream, endpoint):
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    parts = [thinking, {"type": "text", "text": "42"}, "noise", {"type": "image"}]
+    upstream.script(Reply((sse(delta(parts), finish(), DONE),)))
+
+    events = await ask(endpoint)
+
+    assert (reasoning(events), text(events)) == ("Hm.", "42")
+
+
+async def test_a_refusal_is_text(upstream, endpoint):
+    upstream.script(Reply((sse(delta(None, refusal="I cannot."), finish(), DONE),)))
+
+    assert text(await ask(endpoint)) == "I cannot."
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("max_tokens", "length"),
+        ("content_filter", "content_filter"),
+        ("function_call", "tool_calls"),
+        ("eos_token", "stop"),
+    ],
+)
+async def test_reasons_to_finish_are_ours(upstream, endpoint, theirs, ours):
+    upstream.script(Reply((sse(delta("Hi"), finish(theirs), DONE),)))
+
+    assert finished(await ask(endpoint)).reason == ours
+
+
+async def test_a_whole_answer_instead_of_a_stream(upstream, endpoint):
+    body = {
+        "choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 1},
+    }
+    pieces = json.dumps(body).encode()
+    upstream.script(Reply((pieces[:20], pieces[20:]), content_type="application/json"))
+
+    events = await ask(endpoint)
+
+    assert events == [TextDelta("Hi"), Finished("stop", Usage(3, 1))]
+
+
+class TestToolCalls:
+    async def test_in_pieces(self, upstream, endpoint):
+        upstream.script(
+            Reply(
+                (
+                    sse(_call(index=0, id="c1", name="look", arguments="")),
+                    sse(_call(index=0, arguments='{"q":')),
+                    sse(_call(index=0, arguments='"x"}')),
+                    sse(finish("tool_calls"), DONE),
+                )
+            )
+        )
+
+        events = await ask(endpoint)
+
+        assert events[:-1] == [
+            ToolCallDelta(0, "c1", "look", ""),
+            ToolCallDelta(0, arguments='{"q":'),
+            ToolCallDelta(0, arguments='"x"}'),
+        ]
+        assert finished(events).reason == "tool_calls"
+
+    async def test_two_at_once_under_one_index(self, upstream, endpoint):
+        upstream.script(
+            Reply(
+                (
+                    sse(_call(index=0, id="a", name="one", arguments="{}")),
+                    sse(_call(index=0, id="b", name="two", arguments="{}")),
+                    sse(finish("stop"), DONE),
+                )
+            )
+        )
+
+        events = await ask(endpoint)
+
+        assert events[:-1] == [
+            ToolCallDelta(0, "a", "one", "{}"),
+            ToolCallDelta(1, "b", "two", "{}"),
+        ]
+        assert finished(events).reason == "tool_calls"
+
+    async def test_without_index_or_id_and_with_an_object_as_arguments(self, upstream, endpoint):
+        upstream.script(
+            Reply((sse(_call(name="look", arguments={"q": "x"}), finish("stop"), DONE),))
+        )
+
+        events = await ask(endpoint)
+
+        assert events[:-1] == [ToolCallDelta(0, "call_0", "look", '{"q":"x"}')]
+
+    async def test_id_and_name_repeated_in_every_piece_come_once(self, upstream, endpoint):
+        upstream.script(
+            Reply(
+                (
+                    sse(_call(index=0, id="a", name="look", arguments="{")),
+                    sse(_call(index=0, id="a", name="look", arguments="}")),
+                    sse(_call(arguments=" ")),
+                    sse(finish("tool_calls"), DONE),
+                )
+            )
+        )
+
+        events = await ask(endpoint)
+
+        assert events[:-1] == [
+            ToolCallDelta(0, "a", "look", "{"),
+            ToolCallDelta(0, arguments="}"),
+            ToolCallDelta(0, arguments=" "),
+        ]
+
+    async def test_the_old_function_call(self, upstream, endpoint):
+        old = delta(None, function_call={"name": "look", "arguments": "{}"})
+        upstream.script(Reply((sse(old, finish("function_call"), DONE),)))
+
+        events = await ask(endpoint)
+
+        assert events == [ToolCallDelta(0, "call_0", "look", "{}"), Finished("tool_calls", None)]
+
+    async def test_nonsense_in_their_place_is_passed_over(self, upstream, endpoint):
+        wrong = [delta(None, tool_calls=each) for each in ([1], [{"function": 7}], "x")]
+        upstream.script(Reply((sse(*wrong, delta("Hi"), finish(), DONE),)))
+
+        assert text(await ask(endpoint)) == "Hi"
+
+
+class TestQuirksOfServers:
+    async def test_one_that_refuses_stream_options_is_asked_without_from_then_on(
+        self, upstream, endpoint
+    ):
+        no = {"message": "Unknown field: stream_options", "param": None, "code": None}
+        upstream.script(refusal(400, no), answer("Hi"))
+
+        assert text(await ask(endpoint)) == "Hi"
+        assert text(await ask(endpoint)) == "Hi"
+
+        assert ["stream_options" in each.json for each in upstream.chats] == [True, False, False]
+
+    async def test_one_that_wants_max_completion_tokens_gets_it(self, upstream, endpoint):
+        no = {"message": "Use 'max_completion_tokens' instead.", "code": "unsupported_parameter"}
+        upstream.script(refusal(400, no), answer("Hi"))
+
+        await ask(endpoint, max_tokens=50)
+
+        last = upstream.chats[-1].json
+        assert last["max_completion_tokens"] == 50
+        assert "max_tokens" not in last
+
+    async def test_one_that_takes_no_temperature_gets_none(self, upstream, endpoint):
+        no = {"message": "no", "param": "temperature", "code": "unsupported_value"}
+        upstream.script(refusal(400, no), answer("Hi"))
+
+        await ask(endpoint, temperature=0.2)
+
+        assert "temperature" not in upstream.chats[-1].json
+
+    async def test_openai_itself_is_asked_by_the_new_name(self, endpoint):
+        there = replace(endpoint, base_url="https://api.openai.com/v1")
+        provider = OpenAIProvider(there, vendor=VENDORS["openai"], upstream_name="gpt")
+
+        body = provider._body(request(max_tokens=9), refused=set())  # noqa: SLF001 no network
+
+        assert body["max_completion_tokens"] == 9
+
+
+async def test_unknown_event_types_drop(upstream, endpoint):
+    """X8: events from a provider are data, whatever they call themselves."""
+    order = b"event: execute\n" + sse(delta("rm -rf"))
+    upstream.script(Reply((sse(delta("Hi")), order, sse(finish(), DONE))))
+
+    assert text(await ask(endpoint)) == "Hi"
+
+
+class TestCharacters:
+    """I5: what was cut comes whole, what cannot be stored is replaced."""
+
+    @pytest.mark.parametrize("cut", range(1, 4))
+    async def test_an_emoji_cut_between_network_reads(self, upstream, endpoint, cut):
+        wire = sse(delta("a"), end=b"") + b"\n\n"
+        wire += b'data: {"choices":[{"index":0,"delta":{"content":"\xf0\x9f\x8e\xb2"}}]}\n\n'
+        at = wire.index(b"\xf0") + cut
+        pause = Wait()
+        pause.set()
+        upstream.script(Reply((wire[:at], pause, wire[at:], sse(finish(), DONE))))
+
+        assert text(await ask(endpoint)) == "a" + DICE
+
+    @pytest.mark.parametrize("cut", range(1, 4))
+    async def test_an_emoji_cut_between_events(self, upstream, endpoint, cut):
+        raw = DICE.encode()
+        upstream.script(
+            Reply((_raw_text(b"a" + raw[:cut]), _raw_text(raw[cut:] + b"b"), sse(finish(), DONE)))
+        )
+
+        assert text(await ask(endpoint)) == f"a{DICE}b"
+
+    async def test_a_surrogate_pair_cut_between_events(self, upstream, endpoint):
+        upstream.script(
+            Reply((_raw_text(rb"a\ud83c"), _raw_text(rb"\udfb2b"), sse(finish(), DONE)))
+        )
+
+        assert text(await ask(endpoint)) == f"a{DICE}b"
+
+    async def test_halves_without_another_and_nul_are_replaced(self, upstream, endpoint):
+        upstream.script(
+            Reply((_raw_text(rb"a\u0000b\udfb2c"), _raw_text(rb"d\ud83c"), sse(finish(), DONE)))
+        )
+
+        assert text(await ask(endpoint)) == "a\ufffdb\ufffdcd\ufffd"
+
+    async def test_line_separators_of_other_standards_are_text(self, upstream, endpoint):
+        """F11"""
+        upstream.script(
+            Reply((_raw_text("a\u2028b\u0085c".encode() + rb"\u001c"), sse(finish(), DONE)))
+        )
+
+        assert text(await ask(endpoint)) == "a\u2028b\u0085c\x1c"
+
+
+def _call(*, index=None, id=None, name=None, arguments=None):  # noqa: A002 the wire's word
+    function = {"name": name, "arguments": arguments}
+    piece = {"index": index, "id": id, "type": "function", "function": function}
+    return delta(None, tool_calls=[{k: v for k, v in piece.items() if v is not None}])
+
+
+def _raw_text(content):
+    return b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % content

@@ -36,6 +36,10 @@ class Request:
     def json(self):
         return json.loads(self.body)
 
+    async def was_left(self):
+        """Whether the client closes its side; waits without holding the client's loop up."""
+        return await asyncio.to_thread(self.left.wait, DEADLINE_SECONDS)
+
 
 @dataclass
 class Reply:
@@ -91,6 +95,7 @@ class Upstream:
         self.connections = 0
         self.models = ["gpt-4o", "mock"]
         self._replies: list[Reply] = []
+        self._asked = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -106,6 +111,10 @@ class Upstream:
     @property
     def chats(self):
         return [request for request in self.requests if request.path.endswith("/completions")]
+
+    async def was_asked(self):
+        """Wait for the first request."""
+        assert await asyncio.to_thread(self._asked.wait, DEADLINE_SECONDS)
 
     def close(self):
         async def end():
@@ -129,8 +138,8 @@ class Upstream:
         try:
             while await self._serve(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client is gone, or the test is over
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -145,6 +154,7 @@ class Upstream:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         request = Request(method, path, headers, body)
         self.requests.append(request)
+        self._asked.set()
         reply = self._reply_to(request)
         playing = asyncio.create_task(self._play(reply, writer))
         leaving = asyncio.create_task(reader.read(1))
@@ -157,6 +167,7 @@ class Upstream:
         finally:
             playing.cancel()
             leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
 
     def _reply_to(self, request):
         if request.path.endswith("/models"):

@@ -1,0 +1,151 @@
+"""Models and connections on the wire. Every writable field is named here (SECURITY A4)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from common.api.fields import TextField
+from common.http import URL_CHARACTERS
+from common.money import BILLION, as_decimal
+from models_registry.models import ChatModel, Connection
+from models_registry.models.connection import PERSONAL, SYSTEM
+from models_registry.services.connections import KEY_CHARACTERS
+from models_registry.services.models import MOST_FALLBACKS, Access, access_of
+
+_LONGEST_UPSTREAM_NAME = 200
+_MOST_TOKENS = 100_000_000
+_HIGHEST_PRICE = 1_000_000
+_MOST_GRANTS = 1_000
+
+
+class ConnectionSerializer(serializers.Serializer[Connection]):
+    id = serializers.UUIDField(read_only=True)
+    scope = serializers.ChoiceField(choices=[SYSTEM, PERSONAL], default=PERSONAL)
+    provider = TextField(max_length=32, help_text="openai, openai_compatible or offline.")
+    name = TextField(max_length=settings.NAME_CHARACTERS)
+    base_url = TextField(max_length=URL_CHARACTERS, allow_blank=True, default="")
+    api_key = TextField(
+        max_length=KEY_CHARACTERS, allow_blank=True, write_only=True, required=False
+    )
+    api_key_hint = serializers.CharField(
+        read_only=True, help_text="The last characters of the key, after an ellipsis."
+    )
+    enabled = serializers.BooleanField(default=True)
+
+
+class PriceField(serializers.DecimalField):
+    """Money per 1,000,000 tokens on the wire, integer billionths inside."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            max_digits=16,
+            decimal_places=9,
+            min_value=Decimal(0),
+            max_value=Decimal(_HIGHEST_PRICE),
+            **kwargs,
+        )
+
+    def to_internal_value(self, data: Any) -> Any:
+        return int(super().to_internal_value(data) * BILLION)
+
+    def run_validators(self, value: Any) -> None:
+        super().run_validators(Decimal(value) / BILLION)
+
+    def to_representation(self, value: Any) -> str:
+        return as_decimal(value)
+
+
+class ModelNameField(TextField):
+    default_error_messages = {"unprintable": _("A name is one line without space around it.")}
+
+    def to_internal_value(self, data: Any) -> str:
+        name = super().to_internal_value(data)
+        if not name.isprintable() or name != name.strip():
+            self.fail("unprintable")
+        return name
+
+
+class AccessSerializer(serializers.Serializer[Access]):
+    everyone = serializers.BooleanField(default=False)
+    roles = serializers.ListField(child=TextField(max_length=150), default=list, max_length=100)
+    users = serializers.ListField(
+        child=serializers.UUIDField(), default=list, max_length=_MOST_GRANTS
+    )
+
+
+class ModelSerializer(serializers.Serializer[ChatModel]):
+    """What everybody sees of a model that they may use."""
+
+    id = serializers.UUIDField(read_only=True)
+    name = ModelNameField(max_length=settings.NAME_CHARACTERS)
+    display_name = TextField(max_length=settings.NAME_CHARACTERS, allow_blank=True, required=False)
+    scope = serializers.ChoiceField(choices=[SYSTEM, PERSONAL], default=PERSONAL)
+    provider = serializers.CharField(source="connection.provider", read_only=True)
+    context_window = serializers.IntegerField(
+        min_value=1, max_value=_MOST_TOKENS, allow_null=True, required=False
+    )
+    max_output_tokens = serializers.IntegerField(
+        min_value=1, max_value=_MOST_TOKENS, allow_null=True, required=False
+    )
+    capabilities = serializers.ListField(child=serializers.CharField(), read_only=True)
+    input_price = PriceField(required=False)
+    output_price = PriceField(required=False)
+
+    def to_representation(self, instance: ChatModel) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        shown["display_name"] = instance.display_name or instance.name
+        return shown
+
+
+class ManagedModelSerializer(ModelSerializer):
+    """A model as those see and write it who may change it."""
+
+    connection = serializers.UUIDField(source="connection_id")
+    upstream_name = ModelNameField(max_length=_LONGEST_UPSTREAM_NAME, required=False)
+    enabled = serializers.BooleanField(required=False)
+    access = AccessSerializer(required=False)
+    fallbacks = serializers.ListField(
+        child=ModelNameField(max_length=_LONGEST_UPSTREAM_NAME),
+        required=False,
+        max_length=MOST_FALLBACKS,
+        help_text="Names of models, in the order they are tried.",
+    )
+
+    def validate_access(self, value: dict[str, Any]) -> Access:
+        return Access(
+            everyone=value.get("everyone", False),
+            roles=tuple(dict.fromkeys(value.get("roles", ()))),
+            users=tuple(dict.fromkeys(value.get("users", ()))),
+        )
+
+    def to_representation(self, instance: ChatModel) -> dict[str, Any]:
+        names = {
+            str(each.pk): each.name
+            for each in ChatModel.objects.filter(pk__in=instance.fallbacks).only("name")
+        }
+        access = access_of(instance)
+        own = {
+            "connection": str(instance.connection_id),
+            "upstream_name": instance.upstream_name,
+            "enabled": instance.enabled,
+            "access": {
+                "everyone": access.everyone,
+                "roles": list(access.roles),
+                "users": [str(user) for user in access.users],
+            },
+            "fallbacks": [names[each] for each in instance.fallbacks if each in names],
+        }
+        return ModelSerializer(instance).data | own
+
+
+class ConnectionTestSerializer(serializers.Serializer[Any]):
+    ok = serializers.BooleanField()
+    latency_ms = serializers.IntegerField(required=False)
+    models = serializers.ListField(child=serializers.CharField(), required=False)
+    code = serializers.CharField(required=False)
+    detail = serializers.CharField(required=False)

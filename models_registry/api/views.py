@@ -1,0 +1,143 @@
+"""Connections and models: one's own, and the deployment's for those with the permission."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.callers import caller_of
+from accounts.models import User
+from common.api import query
+from common.api.views import ApiViewSet
+from models_registry.api.serializers import (
+    ConnectionSerializer,
+    ConnectionTestSerializer,
+    ManagedModelSerializer,
+    ModelSerializer,
+)
+from models_registry.models import ChatModel, Connection
+from models_registry.services import connections, models
+from models_registry.services.connection_tests import check_connection
+
+_NOTHING = OpenApiResponse(description="Done.")
+_ORDERINGS = {
+    "name": ("name", "id"),
+    "-name": ("-name", "-id"),
+    "created_at": ("id",),
+    "-created_at": ("-id",),
+}
+_ORDERING = OpenApiParameter("ordering", enum=list(_ORDERINGS))
+
+
+class RegistryViewSet(ApiViewSet):
+    default_ordering = "name"
+
+    @property
+    def user(self) -> User:
+        return caller_of(self.request).user
+
+    def get_ordering(self) -> tuple[str, ...]:
+        chosen = query.choice(self.request, "ordering", _ORDERINGS, default=self.default_ordering)
+        return _ORDERINGS[chosen or self.default_ordering]
+
+    def valid(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
+        """The body, validated; raises Invalid. A partial one holds only what was sent."""
+        serializer = self.get_serializer(data=request.data, partial=partial)
+        serializer.is_valid(raise_exception=True)
+        data: dict[str, Any] = serializer.validated_data
+        return data
+
+    def page(self, rows: QuerySet[Any], serializer: Any) -> Response:
+        found = self.paginate_queryset(rows)
+        return self.get_paginated_response(serializer(found, many=True).data)
+
+
+class ConnectionViewSet(RegistryViewSet):
+    """Where models are reached. The key goes in and never comes out."""
+
+    serializer_class = ConnectionSerializer
+    queryset = Connection.objects.none()
+    default_ordering = "-created_at"
+
+    def get_queryset(self) -> QuerySet[Connection]:
+        return Connection.objects.manageable_by(self.user)
+
+    @extend_schema(parameters=[_ORDERING])
+    def list(self, request: Request) -> Response:
+        return self.page(self.get_queryset(), ConnectionSerializer)
+
+    @extend_schema(responses={201: ConnectionSerializer})
+    def create(self, request: Request) -> Response:
+        connection = connections.create_connection(self.user, **self.valid(request))
+        return Response(ConnectionSerializer(connection).data, status=201)
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        return Response(ConnectionSerializer(self._found(pk)).data)
+
+    def partial_update(self, request: Request, pk: str) -> Response:
+        connection = connections.change_connection(
+            self._found(pk), actor=self.user, changes=self.valid(request, partial=True)
+        )
+        return Response(ConnectionSerializer(connection).data)
+
+    @extend_schema(responses={204: _NOTHING})
+    def destroy(self, request: Request, pk: str) -> Response:
+        connections.delete_connection(self._found(pk), actor=self.user)
+        return Response(status=204)
+
+    @extend_schema(request=None, responses=ConnectionTestSerializer)
+    def test(self, request: Request, pk: str) -> Response:
+        """Ask the server for its list of models; 10 a minute for a person."""
+        return Response(check_connection(self._found(pk), actor=self.user).as_dict())
+
+    def _found(self, pk: str) -> Connection:
+        return get_object_or_404(self.get_queryset(), pk=pk)
+
+
+class ModelViewSet(RegistryViewSet):
+    """What one can chat with."""
+
+    serializer_class = ManagedModelSerializer
+    queryset = ChatModel.objects.none()
+
+    def get_queryset(self) -> QuerySet[ChatModel]:
+        return ChatModel.objects.usable_by(self.user).select_related("connection")
+
+    @extend_schema(parameters=[_ORDERING], responses=ModelSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        return self.page(self.get_queryset(), ModelSerializer)
+
+    @extend_schema(responses={201: ManagedModelSerializer})
+    def create(self, request: Request) -> Response:
+        model = models.create_model(self.user, **self.valid(request))
+        return Response(ManagedModelSerializer(model).data, status=201)
+
+    @extend_schema(responses=ManagedModelSerializer)
+    def retrieve(self, request: Request, pk: str) -> Response:
+        model = self._found(pk)
+        managed = ChatModel.objects.manageable_by(self.user).filter(pk=model.pk).exists()
+        shown = ManagedModelSerializer if managed else ModelSerializer
+        return Response(shown(model).data)
+
+    def partial_update(self, request: Request, pk: str) -> Response:
+        model = models.change_model(
+            self._found(pk), actor=self.user, changes=self.valid(request, partial=True)
+        )
+        return Response(ManagedModelSerializer(model).data)
+
+    @extend_schema(responses={204: _NOTHING})
+    def destroy(self, request: Request, pk: str) -> Response:
+        models.delete_model(self._found(pk), actor=self.user)
+        return Response(status=204)
+
+    def _found(self, pk: str) -> ChatModel:
+        """One of those the caller may use or manage; no other exists."""
+        usable = ChatModel.objects.usable_by(self.user).values("pk")
+        managed = ChatModel.objects.manageable_by(self.user).values("pk")
+        theirs = ChatModel.objects.filter(Q(pk__in=usable) | Q(pk__in=managed))
+        return get_object_or_404(theirs.select_related("connection"), pk=pk)

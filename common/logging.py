@@ -35,12 +35,12 @@ def configure(options: dict[str, Any]) -> None:
                     ],
                 }
             },
+            "filters": {"bugs": {"()": OnlyBugs}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": options["level"]},
             "loggers": {
                 **{name: {"level": "WARNING"} for name in _QUIET},
-                # Ours says the same in one line, with the request's id.
-                "django.request": {"level": "CRITICAL"},
+                "django.request": {"level": "ERROR", "filters": ["bugs"]},
                 "uvicorn.access": {"level": "CRITICAL"},
                 "uvicorn.error": {"level": "WARNING"},
                 "celery": {"level": "WARNING"},
@@ -53,6 +53,13 @@ def configure(options: dict[str, Any]) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+class OnlyBugs(logging.Filter):
+    """Of what Django says about requests keeps exceptions; the rest our own line says too."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return bool(record.exc_info)
 
 
 def _renderers(form: str) -> list[Any]:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from common.security_headers import PAGES
 from config import env
+from config.admin_site import UNFOLD  # noqa: F401 read by name
 from config.limits import *
 from config.limits import PAGE_SIZE
 from config.secret_files import development_secrets

@@ -18,17 +18,20 @@ _CHUNK = 256 << 10
 def _library() -> WhiteNoise:
     """Every file below STATIC_URL: the collected ones, else where the apps keep theirs.
 
-    The first folder that has a name wins, as with `collectstatic`.
+    The first folder that has a name wins, as with `collectstatic`. Only what was collected is
+    listed once and for all; the apps' own files may be edited while the server runs.
     """
-    library = WhiteNoise(None, autorefresh=settings.DEBUG, max_age=300, allow_all_origins=False)
-    for folder in reversed(_folders()):
+    collected = Path(settings.STATIC_ROOT)
+    folders = [str(collected)] if collected.is_dir() else _folders_of_apps()
+    library = WhiteNoise(
+        None, autorefresh=not collected.is_dir(), max_age=300, allow_all_origins=False
+    )
+    for folder in reversed(folders):
         library.add_files(folder, prefix=settings.STATIC_URL)
     return library
 
 
-def _folders() -> list[str]:
-    if Path(settings.STATIC_ROOT).is_dir():
-        return [str(settings.STATIC_ROOT)]
+def _folders_of_apps() -> list[str]:
     return [
         storage.location
         for finder in get_finders()

@@ -227,6 +227,7 @@ class ChatConsumer(SignedInConsumer):
                 self.outbox.put(batch[0].data)
                 break
         end = await end_of(turn)
+        await self.outbox.room()
         self.outbox.put(end.data)
 
 

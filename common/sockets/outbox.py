@@ -39,11 +39,16 @@ class Outbox:
         self._task = self._loop.create_task(self._keep_sending(), name="socket outbox")
 
     def put(self, data: bytes) -> None:
-        """Queue a frame (JSON in UTF-8). After `shut` it goes nowhere."""
-        if not self._is_shut:
+        """Queue a frame (JSON in UTF-8). After `shut` it goes nowhere.
+
+        One frame may be larger than the bound: the end of a turn holds its whole answer.
+        """
+        if self._is_shut:
+            return
+        if self._bytes > settings.SOCKET_UNSENT_BYTES:
+            self._tell_slow()
+        else:
             self._push(data)
-            if self._bytes > settings.SOCKET_UNSENT_BYTES:
-                self._tell_slow()
 
     def shut(self, code: int) -> None:
         """Close with `code` behind what is queued; further frames are dropped."""

@@ -5,3 +5,6 @@ from django.utils.translation import gettext_lazy as _
 class ModelsRegistryConfig(AppConfig):
     name = "models_registry"
     verbose_name = _("Models")
+
+    def ready(self) -> None:
+        from models_registry import checks, startup  # noqa: F401, PLC0415 they need the models

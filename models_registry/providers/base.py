@@ -123,3 +123,8 @@ class Provider(ABC):
     @abstractmethod
     async def list_models(self) -> list[str]:
         """The names the server offers, in its order."""
+
+    @classmethod
+    async def close_all(cls) -> None:
+        """Close what this protocol keeps open between turns on the running loop."""
+        return

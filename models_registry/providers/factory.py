@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
+
+from django.utils.module_loading import import_string
 
 from models_registry.providers.base import Endpoint, Provider, Route
-from models_registry.providers.clients import close_clients
-from models_registry.providers.offline import OfflineProvider
-from models_registry.providers.openai import OpenAIProvider
 from models_registry.providers.vendors import VENDORS
 
-_PROTOCOLS: dict[str, Callable[..., Provider]] = {
-    "offline": OfflineProvider,
-    "openai": OpenAIProvider,
+# By name: the openai client takes most of a second to import, which a command that needs no
+# provider should not wait for.
+_PROTOCOLS = {
+    "offline": "models_registry.providers.offline.OfflineProvider",
+    "openai": "models_registry.providers.openai.OpenAIProvider",
 }
+_loaded: dict[str, Any] = {}
 
 
 def provider_for(route: Route) -> Provider:
@@ -24,9 +26,25 @@ def provider_for(route: Route) -> Provider:
 def provider_at(endpoint: Endpoint, *, upstream_name: str = "") -> Provider:
     """The provider at an endpoint; without a model it can only list."""
     vendor = VENDORS[endpoint.provider]
-    return _PROTOCOLS[vendor.protocol](endpoint, vendor=vendor, upstream_name=upstream_name)
+    provider: Provider = _class_of(vendor.protocol)(
+        endpoint, vendor=vendor, upstream_name=upstream_name
+    )
+    return provider
+
+
+def load_providers() -> None:
+    """Import every protocol now, so that no turn waits for it on the event loop."""
+    for protocol in _PROTOCOLS:
+        _class_of(protocol)
 
 
 async def close_providers() -> None:
     """Close the connections of every provider; at shutdown, on the loop that used them."""
-    await close_clients()
+    for protocol in list(_loaded.values()):
+        await protocol.close_all()
+
+
+def _class_of(protocol: str) -> Any:
+    if protocol not in _loaded:
+        _loaded[protocol] = import_string(_PROTOCOLS[protocol])
+    return _loaded[protocol]

@@ -15,7 +15,7 @@ from common.text import clean
 from models_registry.errors import ProviderGarbled, ProviderOverflow
 from models_registry.providers.base import ChatRequest, Endpoint, Provider, ProviderEvent
 from models_registry.providers.characters import loads
-from models_registry.providers.clients import Entry, open_client, pool
+from models_registry.providers.clients import Entry, close_clients, open_client, pool
 from models_registry.providers.failures import as_provider_error, mapped_errors
 from models_registry.providers.openai_answer import Answer
 from models_registry.providers.vendors import Vendor
@@ -64,6 +64,10 @@ class OpenAIProvider(Provider):
                     return _names(await _body(response))
         finally:
             await client.close()
+
+    @classmethod
+    async def close_all(cls) -> None:
+        await close_clients()
 
     @asynccontextmanager
     async def _open(

@@ -1,0 +1,51 @@
+"""What `manage.py check --database default` says about stored connections (SECURITY K7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core import checks
+from django.db import DatabaseError
+
+from common.crypto import Undecryptable
+from models_registry.models import Connection
+from models_registry.services.endpoints import endpoint_of
+
+
+@checks.register(checks.Tags.database)
+def undecryptable_keys(
+    databases: Sequence[str] | None = None, **_: Any
+) -> list[checks.CheckMessage]:
+    """A warning for each connection whose key no one of ENCRYPTION_KEYS opens."""
+    if not databases or "default" not in databases:
+        return []
+    try:
+        return [
+            checks.Warning(
+                f"The key of connection {connection.pk} ({connection.name}) cannot be decrypted.",
+                hint="Bring the old secret back into ENCRYPTION_KEYS, or enter the key again. "
+                "Until then its models are unavailable.",
+                obj=connection,
+                id="models_registry.W001",
+            )
+            for connection in undecryptable_connections()
+        ]
+    except DatabaseError:
+        return []  # not migrated yet
+
+
+def undecryptable_connections() -> list[Connection]:
+    return [
+        connection
+        for connection in Connection.objects.exclude(sealed_api_key="").order_by("id")
+        if not _opens(connection)
+    ]
+
+
+def _opens(connection: Connection) -> bool:
+    try:
+        endpoint_of(connection, None)
+    except Undecryptable:
+        return False
+    return True

@@ -1,0 +1,108 @@
+"""`manage.py connection`: the deployment's connections from the command line."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from common.commands import Answer, CliGroup, Refused
+from common.errors import NotFound
+from models_registry.models import Connection
+from models_registry.models.connection import SYSTEM
+from models_registry.providers.vendors import VENDORS
+from models_registry.services.connection_tests import Outcome, check_connection
+from models_registry.services.connections import create_connection
+from models_registry.services.discovery import add_listed_models
+
+
+class Command(CliGroup):
+    help = "Where models are reached: add, list and test the deployment's connections."
+    examples = (
+        "manage.py connection add --provider openai --name OpenAI --discover",
+        "manage.py connection add --provider openai_compatible --name Ollama \\",
+        "    --base-url http://127.0.0.1:11434/v1 --no-key --discover",
+        "manage.py connection add --provider openai --name OpenAI --key-stdin < key.txt",
+        "manage.py connection test Ollama",
+    )
+
+    def add_commands(self) -> None:
+        add = self.add("add", self.add_connection, help="Add a connection; the key is asked for.")
+        add.add_argument("--provider", required=True, choices=sorted(VENDORS))
+        add.add_argument("--name", required=True, help="How it is called in lists.")
+        add.add_argument("--base-url", default="", help="The vendor's own address if left out.")
+        key = add.add_mutually_exclusive_group()
+        # Never as an argument: those show in the list of processes and in the shell's history.
+        key.add_argument("--key-stdin", action="store_true", help="Read the key from stdin.")
+        key.add_argument("--no-key", action="store_true", help="The server wants none.")
+        add.add_argument(
+            "--discover", action="store_true", help="Add every model that its server lists."
+        )
+        self.add("list", self.list_connections, help="List them, without their keys.")
+        test = self.add("test", self.test_connection, help="Ask a server for its models.")
+        test.add_argument("connection", help="Its name or id.")
+
+    def add_connection(self, *, discover: bool, **options: Any) -> Answer:
+        connection = create_connection(
+            None,
+            scope=SYSTEM,
+            provider=options["provider"],
+            name=options["name"],
+            base_url=options["base_url"],
+            api_key=_key(options),
+        )
+        row = _row(connection)
+        if discover:
+            outcome = _tested(connection)
+            row["models_added"] = len(add_listed_models(connection, outcome.models))
+        return row
+
+    def list_connections(self, **_options: Any) -> Answer:
+        return [_row(each) for each in Connection.objects.select_related("owner").order_by("id")]
+
+    def test_connection(self, *, connection: str, **_options: Any) -> Answer:
+        return _tested(_found(connection)).as_dict()
+
+
+def _key(options: dict[str, Any]) -> str:
+    if options["no_key"] or not VENDORS[options["provider"]].takes_key:
+        return ""
+    if options["key_stdin"]:
+        return sys.stdin.readline().strip()
+    return getpass.getpass(_("API key (empty for none): ")).strip()
+
+
+def _tested(connection: Connection) -> Outcome:
+    outcome = check_connection(connection, actor=None)
+    if not outcome.ok:
+        raise Refused(f"{connection.name}: {outcome.detail}")
+    return outcome
+
+
+def _found(name: str) -> Connection:
+    named = Connection.objects.system().filter(name=name)
+    with suppress(ValueError):
+        named = named | Connection.objects.filter(pk=UUID(name))
+    match list(named[:2]):
+        case [connection]:
+            return connection
+        case []:
+            raise NotFound(_("There is no such connection."))
+    raise Refused(_("Several connections have this name: use the id."))
+
+
+def _row(connection: Connection) -> dict[str, Any]:
+    return {
+        "id": str(connection.pk),
+        "name": connection.name,
+        "scope": connection.scope,
+        "owner": connection.owner.username if connection.owner else None,
+        "provider": connection.provider,
+        "base_url": connection.base_url,
+        "key": connection.api_key_hint or ("…" if connection.sealed_api_key else None),
+        "enabled": connection.enabled,
+    }

@@ -1,0 +1,98 @@
+"""`manage.py model`: what people may chat with, from the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count
+from django.utils.translation import gettext as _
+
+from accounts.models import Role
+from accounts.services.people import find
+from common.commands import Answer, CliGroup, usage_error
+from common.errors import NotFound
+from common.money import as_decimal
+from models_registry.models import ChatModel
+from models_registry.services.models import access_of, grant, set_enabled
+
+
+class Command(CliGroup):
+    help = "The deployment's models: list them, switch them, open them to people."
+    examples = (
+        "manage.py model list",
+        "manage.py model disable gpt-4o",
+        "manage.py model grant gpt-4o --role member --user mina",
+        "manage.py model grant gpt-4o --everyone",
+    )
+
+    def add_commands(self) -> None:
+        listing = self.add("list", self.list_models, help="List models with their prices.")
+        listing.add_argument("--all", action="store_true", help="Disabled ones too.")
+        for name, switched in (("enable", True), ("disable", False)):
+            parser = self.add(name, self.switch, help=f"{name.capitalize()} models.")
+            parser.add_argument("models", nargs="+", metavar="MODEL", help="Names of models.")
+            parser.set_defaults(enabled=switched)
+        giving = self.add("grant", self.grant, help="Open a model to more people.")
+        giving.add_argument("model", help="Its name.")
+        giving.add_argument("--everyone", action="store_true", default=None)
+        giving.add_argument("--only", action="store_true", help="No longer to everyone.")
+        giving.add_argument("--role", action="append", default=[], choices=list(Role.values))
+        giving.add_argument("--user", action="append", default=[], metavar="NAME")
+
+    def list_models(self, *, all: bool, **_options: Any) -> Answer:  # noqa: A002 the option's name
+        models = ChatModel.objects.select_related("connection", "owner").order_by("name", "id")
+        if not all:
+            models = models.enabled()
+        return [_row(model) for model in models.annotate(grants=Count("roles") + Count("users"))]
+
+    def switch(self, *, models: list[str], enabled: bool, **_options: Any) -> Answer:
+        chosen = [_found(name) for name in models]
+        changed = set_enabled(chosen, actor=None, enabled=enabled)
+        return {"enabled": enabled, "models": models, "changed": changed}
+
+    def grant(
+        self,
+        *,
+        model: str,
+        everyone: bool | None,
+        only: bool,
+        role: list[str],
+        user: list[str],
+        **_options: Any,
+    ) -> Answer:
+        if not (everyone or only or role or user):
+            raise usage_error("Say to whom: --everyone, --role or --user.")
+        if everyone and only:
+            raise usage_error("--everyone and --only exclude each other.")
+        people = [find(name).pk for name in user]
+        wanted = False if only else everyone
+        opened = grant(_found(model), actor=None, everyone=wanted, roles=role, users=people)
+        access = access_of(opened)
+        return {
+            "name": opened.name,
+            "everyone": access.everyone,
+            "roles": list(access.roles),
+            "users": [str(each) for each in access.users],
+        }
+
+
+def _found(name: str) -> ChatModel:
+    model = ChatModel.objects.filter(owner=None, name=name).first()
+    if model is None:
+        raise NotFound(_("There is no model called %(name)s.") % {"name": name})
+    return model
+
+
+def _row(model: ChatModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "scope": model.scope,
+        "owner": model.owner.username if model.owner else None,
+        "connection": model.connection.name,
+        "enabled": model.enabled and model.connection.enabled,
+        "everyone": model.everyone,
+        "grants": getattr(model, "grants", 0),
+        "context_window": model.context_window,
+        "input_price": as_decimal(model.input_price),
+        "output_price": as_decimal(model.output_price),
+    }

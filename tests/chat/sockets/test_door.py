@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import Session
+from accounts.services.sign_ins import open_for
 from chat.consumers import ChatConsumer
 from common.sockets import sockets
 from tests.asgi import Closed, Socket
@@ -94,12 +97,6 @@ async def test_a_cookie_needs_the_sites_own_origin(serving, alice, django_user_m
 
 
 def cookie_of(user) -> str:
-    from datetime import timedelta
-
-    from django.utils import timezone
-
-    from accounts.services.sign_ins import open_for
-
     session = Session.objects.create(
         session_key="k" * 32,
         session_data="",

@@ -9,6 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from chat.models import Conversation, Message, Turn
+from chat.services.conversations import delete_conversation
 from chat.services.turn_requests import send_message
 from common.db import in_thread
 from common.lookout import look_once
@@ -119,7 +120,9 @@ async def test_stop_ends_the_turn_and_keeps_its_text(serving, token, conversatio
         socket.send(say(conversation))
         start, _chunk = await socket.receive(), await socket.receive()
         socket.send({"type": "stop", "message_id": start["message_id"], "ref": "s"})
-        frames = {frame["type"]: frame for frame in [await socket.receive(), await socket.receive()]}
+        frames = {
+            frame["type"]: frame for frame in [await socket.receive(), await socket.receive()]
+        }
 
     assert frames["stopped"]["ref"] == "s"
     assert frames["stopped"]["message_id"] == start["message_id"]
@@ -319,8 +322,6 @@ async def test_deleting_the_conversation_ends_the_turn_for_its_readers(
     serving, token, alice, conversation, script
 ):
     """A8."""
-    from chat.services.conversations import delete_conversation
-
     gate = Gate()
     script(TextDelta("a"), gate, TextDelta("b"), Finished("stop"))
 

@@ -11,6 +11,7 @@ from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm
 
 from accounts.models import SignIn
@@ -29,7 +30,7 @@ class SignInForm(AuthenticationForm):  # type: ignore[misc]  # unfold ships no t
 
     def __init__(self, request: HttpRequest | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
-        # An e-mail address is a name here, too.
+        self.fields["username"].label = _("User name or e-mail")
         self.fields["username"].widget.attrs["maxlength"] = EMAIL_CHARACTERS
 
     def clean(self) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.core import mail
 from django.db import connection, connections
 from django.test import Client
 
@@ -145,3 +148,25 @@ def problem(answer: Any) -> tuple[int, str]:
     """Status and code of a refusal, which must be a problem document."""
     assert answer["Content-Type"] == "application/problem+json", answer.content
     return answer.status_code, answer.json()["code"]
+
+
+@pytest.fixture
+def forgot(committed):
+    def ask(email="mina@example.org", api=None, **extra):
+        with committed():
+            return (api or Api()).post("auth/forgot-password", {"email": email}, **extra)
+
+    return ask
+
+
+def link_in(message):
+    address = re.search(r"^https?://\S+token=\S+$", message.body, re.MULTILINE)[0]
+    parts = urlsplit(address)
+    return address, {name: values[0] for name, values in parse_qs(parts.query).items()}
+
+
+@pytest.fixture
+def link(mina, forgot):
+    """`{"uid": …, "token": …}` as mina reads it in her mailbox."""
+    forgot()
+    return link_in(mail.outbox.pop())[1]

@@ -185,7 +185,9 @@ def test_logout_with_a_used_token_still_ends_the_family(mina, device):
 
 
 @pytest.mark.parametrize("path", ["auth/refresh", "auth/logout"])
-@pytest.mark.parametrize("token", ["", "x", "a.b.c", "x" * 9_000, "é.é.é", "....", None, 5, {"a": "b"}])
+@pytest.mark.parametrize(
+    "token", ["", "x", "a.b.c", "x" * 9_000, "é.é.é", "....", None, 5, {"a": "b"}]
+)
 def test_what_is_no_token_is_refused(mina, path, token):
     """S6"""
     status, code = problem(Api().post(path, {"refresh_token": token}))

@@ -113,7 +113,8 @@ def test_a_taken_name_is_taken_in_every_spelling(api, person, username):
 
 
 @pytest.mark.parametrize(
-    "username", ["Łukasz", "аня.к", "李小龙", "たろうー", "김철수", "हिंदी", "Ελένη", "x_1-y.z", "שרה"]
+    "username",
+    ["Łukasz", "аня.к", "李小龙", "たろうー", "김철수", "हिंदी", "Ελένη", "x_1-y.z", "שרה"],
 )
 def test_names_of_any_one_script_are_welcome(api, username):
     """S11"""
@@ -130,7 +131,7 @@ def test_a_name_is_stored_normalised(api):
     assert answer.json()["user"]["username"] == "mina"
 
 
-@pytest.mark.parametrize("email", ["bob@X.example", "BOB@x.example", "bob@ｘ.example"])
+@pytest.mark.parametrize("email", ["bob@X.example", "BOB@x.example", "bob@\uff58.example"])
 def test_an_address_belongs_to_one_person_in_every_spelling(api, person, email):
     """S12"""
     person("bob", email="Bob@x.example")
@@ -141,7 +142,9 @@ def test_an_address_belongs_to_one_person_in_every_spelling(api, person, email):
     assert "email" in answer.json()["errors"]
 
 
-@pytest.mark.parametrize("email", ["", "mina", "a@b@c", "a b@example.org", "a@x\r\nBcc: y@z.org", "x" * 250 + "@a.io"])
+@pytest.mark.parametrize(
+    "email", ["", "mina", "a@b@c", "a b@example.org", "a@x\r\nBcc: y@z.org", "x" * 250 + "@a.io"]
+)
 def test_what_is_no_address_is_refused(api, email):
     """F21: nothing that would begin a header of its own."""
     answer = api.post("auth/register", NEWCOMER | {"email": email})
@@ -152,7 +155,15 @@ def test_what_is_no_address_is_refused(api, email):
 
 @pytest.mark.parametrize(
     "password",
-    ["short77", "password", "12345678901", "mina@example.org", "x" * 129, "長" * 129, "\U0001f512" * 129],
+    [
+        "short77",
+        "password",
+        "12345678901",
+        "mina@example.org",
+        "x" * 129,
+        "長" * 129,
+        "\U0001f512" * 129,
+    ],
 )
 def test_a_weak_or_endless_password_is_refused(api, password):
     """S9, S15"""
@@ -203,9 +214,7 @@ def test_of_twenty_who_want_one_name_at_once_one_gets_it():
     """S11: the constraint decides, not the look before."""
     answers = at_once(
         8,
-        lambda number: Api().post(
-            "auth/register", NEWCOMER | {"email": f"m{number}@example.org"}
-        ),
+        lambda number: Api().post("auth/register", NEWCOMER | {"email": f"m{number}@example.org"}),
     )
 
     assert sorted(answer.status_code for answer in answers) == [201] + [400] * 7

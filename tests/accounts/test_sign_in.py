@@ -22,7 +22,9 @@ OLDER = "django.contrib.auth.hashers.PBKDF2PasswordHasher"
 WRONG = "not the password"
 
 
-@pytest.mark.parametrize("name", ["mina", "MINA", "\uff4dina", "mina@example.org", "Mina@Example.ORG"])
+@pytest.mark.parametrize(
+    "name", ["mina", "MINA", "\uff4dina", "mina@example.org", "Mina@Example.ORG"]
+)
 def test_a_name_and_an_address_open_the_door_in_any_case(api, mina, name):
     answer = api.login(name)
 
@@ -50,7 +52,11 @@ def test_a_sign_in_leaves_a_device_and_no_cookie(api, mina):
 
     sign_in = SignIn.objects.get()
     assert not answer.cookies
-    assert (sign_in.user_id, sign_in.client, sign_in.address) == (mina.pk, "curl/8[31m", "203.0.113.7")
+    assert (sign_in.user_id, sign_in.client, sign_in.address) == (
+        mina.pk,
+        "curl/8[31m",
+        "203.0.113.7",
+    )
     mina.refresh_from_db()
     assert mina.last_login is not None
 
@@ -81,7 +87,9 @@ def test_every_refusal_costs_exactly_one_hash(api, person, name):
     person("gone", is_active=False)
     User.objects.create_user("bare", "bare@example.org")
     real = hashers.MD5PasswordHasher.encode
-    with mock.patch.object(hashers.MD5PasswordHasher, "encode", autospec=True, side_effect=real) as encode:
+    with mock.patch.object(
+        hashers.MD5PasswordHasher, "encode", autospec=True, side_effect=real
+    ) as encode:
         api.login(name, WRONG)
 
     assert encode.call_count == 1
@@ -261,7 +269,20 @@ def test_a_password_changed_while_it_was_checked_opens_nothing(api, mina):
     assert not SignIn.objects.exists()
 
 
-@pytest.mark.parametrize("body", [{}, {"username": "mina"}, {"password": "x"}, {"username": "", "password": "x"}, [], b"{", b"null", {"username": {"a": 1}, "password": "x"}, {"username": "mina", "password": None}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"username": "mina"},
+        {"password": "x"},
+        {"username": "", "password": "x"},
+        [],
+        b"{",
+        b"null",
+        {"username": {"a": 1}, "password": "x"},
+        {"username": "mina", "password": None},
+    ],
+)
 def test_half_a_sign_in_is_invalid(api, mina, body):
     assert problem(api.post("auth/login", body)) == (400, "invalid")
     assert not SignInFailures.objects.exists()

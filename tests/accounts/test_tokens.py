@@ -34,7 +34,9 @@ def claims(mina, sign_in_id, **changes):
 
 
 def signed(payload, *, key=None, alg="HS256", headers=None):
-    return jwt.encode(payload, key or django_settings.SIGNING_KEYS[0], algorithm=alg, headers=headers)
+    return jwt.encode(
+        payload, key or django_settings.SIGNING_KEYS[0], algorithm=alg, headers=headers
+    )
 
 
 def by_hand(header, payload_text, key=None):
@@ -122,7 +124,10 @@ def test_an_id_counts_in_its_one_spelling(mina, device, spelling):
     phone = device(mina)
     subject = str(mina.pk).upper() if spelling == "upper" else spelling % mina.pk
 
-    assert problem(me(signed(claims(mina, phone.sign_in_id, sub=subject)))) == (401, "token_invalid")
+    assert problem(me(signed(claims(mina, phone.sign_in_id, sub=subject)))) == (
+        401,
+        "token_invalid",
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +147,9 @@ def test_an_endless_exp_among_good_claims_is_refused(mina, device):
     assert problem(me(by_hand({"alg": "HS256", "typ": "JWT"}, text))) == (401, "token_invalid")
 
 
-@pytest.mark.parametrize("extra", [{"kid": "1"}, {"jku": "https://evil"}, {"crit": ["exp"]}, {"x": 1}])
+@pytest.mark.parametrize(
+    "extra", [{"kid": "1"}, {"jku": "https://evil"}, {"crit": ["exp"]}, {"x": 1}]
+)
 def test_a_header_that_says_more_is_refused(mina, device, extra):
     """S6"""
     phone = device(mina)
@@ -158,7 +165,9 @@ def test_another_algorithm_is_refused(mina, device, alg):
     """S6"""
     phone = device(mina)
     payload = claims(mina, phone.sign_in_id)
-    token = jwt.encode(payload, None if alg == "none" else django_settings.SIGNING_KEYS[0], algorithm=alg)
+    token = jwt.encode(
+        payload, None if alg == "none" else django_settings.SIGNING_KEYS[0], algorithm=alg
+    )
 
     assert problem(me(token)) == (401, "token_invalid")
 
@@ -212,8 +221,17 @@ def test_keys_rotate_and_old_tokens_stay_good_while_their_key_is_listed(mina, de
 
 @pytest.mark.parametrize(
     "header",
-    ["Bearer", "Bearer ", "Bearer  ", "bearer x y", "Bearer x\ty", "Bearer " + "x" * 9_000, "Bearer é",
-     "BEARER ' OR 1=1 --", "Bearer parley-" + "A" * 43],
+    [
+        "Bearer",
+        "Bearer ",
+        "Bearer  ",
+        "bearer x y",
+        "Bearer x\ty",
+        "Bearer " + "x" * 9_000,
+        "Bearer é",
+        "BEARER ' OR 1=1 --",
+        "Bearer parley-" + "A" * 43,
+    ],
 )
 def test_a_bad_bearer_is_refused(header):
     """S6, A5"""

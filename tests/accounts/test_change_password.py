@@ -1,0 +1,99 @@
+"""Changing the password: this device stays, all others go (S3, S8, S9, S19)."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import pytest
+
+from accounts.models import User
+from accounts.services import passwords, profile
+from accounts.signals import sign_ins_revoked
+from common.errors import Conflict
+from tests.accounts.conftest import PASSWORD, Api, problem
+
+pytestmark = pytest.mark.django_db
+
+NEW = "another fine password"
+
+
+def change(phone, old=PASSWORD, new=NEW):
+    return phone.call(
+        "POST", "users/me/change-password", {"old_password": old, "new_password": new}
+    )
+
+
+def test_this_device_stays_and_all_others_go(mina, person, device):
+    """S3, S19: access tokens too, on their next request."""
+    phone, tablet, other = device(mina), device(mina), device(person("olga"))
+
+    answer = change(phone)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert phone.works()
+    assert not tablet.works()
+    assert Api().post("auth/refresh", {"refresh_token": phone.refresh}).status_code == 200
+    assert Api().post("auth/refresh", {"refresh_token": tablet.refresh}).status_code == 401
+    assert other.works()
+    assert Api().login("mina", NEW).status_code == 200
+    assert Api().login("mina", PASSWORD).status_code == 401
+
+
+def test_who_is_signed_out_is_announced(mina, device, committed):
+    """S4"""
+    phone, tablet = device(mina), device(mina)
+    heard = []
+
+    def hear(sender, *, user_id, sign_in_ids, **kwargs):
+        heard.append((user_id, {str(pk) for pk in sign_in_ids}))
+
+    sign_ins_revoked.connect(hear)
+    with committed():
+        change(phone)
+
+    assert heard == [(mina.pk, {tablet.sign_in_id})]
+
+
+def test_a_wrong_old_password_counts_as_a_failure(mina, device):
+    """S8: a stolen token is no way to guess the password."""
+    phone = device(mina)
+    answers = [change(phone, old="wrong") for _ in range(6)]
+
+    assert {problem(answer) for answer in answers[:5]} == {(401, "invalid_credentials")}
+    assert problem(answers[5]) == (429, "locked_out")
+    assert problem(change(phone)) == (429, "locked_out")
+    assert phone.works()
+
+
+@pytest.mark.parametrize("new", ["short77", "password", "mina@example.org", "x" * 129])
+def test_a_weak_new_one_is_refused(mina, device, new):
+    """S9, S15"""
+    answer = change(device(mina), new=new)
+
+    assert problem(answer) == (400, "invalid")
+    assert list(answer.json()["errors"]) == ["new_password"]
+
+
+@pytest.mark.parametrize("field", ["old", "new"])
+def test_an_endless_one_never_reaches_the_hasher(mina, device, field):
+    """S9"""
+    with (
+        mock.patch.object(passwords, "verify_password") as verify,
+        mock.patch.object(passwords, "make_password") as make,
+    ):
+        answer = change(device(mina), **{field: "x" * 1_000_000})
+
+    assert problem(answer) == (400, "invalid")
+    assert list(answer.json()["errors"]) == [f"{field}_password"]
+    assert not verify.called
+    assert not make.called
+
+
+def test_of_two_changes_at_once_the_second_is_told(mina):
+    first, second = User.objects.get(), User.objects.get()
+    profile.store_password(first, NEW)
+
+    with pytest.raises(Conflict):
+        profile.store_password(second, "third fine password")
+
+    assert Api().login("mina", NEW).status_code == 200

@@ -1,0 +1,154 @@
+"""A new e-mail address: the password, a click, and the old one is told (S12)."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.core import mail
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from tests.accounts.conftest import PASSWORD, Api, problem
+
+pytestmark = pytest.mark.django_db
+
+NEW = "another fine password"
+
+
+def change(device, mina, committed, **body):
+    with committed():
+        return device(mina).call("PATCH", "users/me", {"email": "new@example.org"} | body)
+
+
+def link():
+    letter = next(letter for letter in mail.outbox if letter.to == ["new@example.org"])
+    uid, token = re.search(r"/confirm-email\?uid=(\S+)&token=(\S+)", letter.body).groups()
+    return {"uid": uid, "token": token}
+
+
+def test_a_new_address_needs_the_password(mina, device, committed):
+    """S12"""
+    answer = change(device, mina, committed)
+
+    assert problem(answer) == (400, "invalid")
+    assert list(answer.json()["errors"]) == ["password"]
+    assert not mail.outbox
+
+
+def test_a_wrong_password_changes_nothing(mina, device, committed):
+    answer = change(device, mina, committed, password="wrong")
+
+    assert problem(answer) == (401, "invalid_credentials")
+    assert not mail.outbox
+    assert User.objects.get().pending_email == ""
+
+
+def test_it_counts_once_it_is_confirmed(mina, device, committed):
+    """S12: a click in the new mailbox; the old one is told, before and after."""
+    answer = change(device, mina, committed, password=PASSWORD)
+
+    assert answer.json()["email"] == "mina@example.org"
+    assert Api().login("new@example.org").status_code == 401
+    assert sorted(letter.to[0] for letter in mail.outbox) == ["mina@example.org", "new@example.org"]
+
+    with committed():
+        page = Client().post("/confirm-email", link())
+
+    assert page.status_code == 200
+    user = User.objects.get()
+    assert (user.email, user.email_key, user.pending_email) == (
+        "new@example.org",
+        "new@example.org",
+        "",
+    )
+    assert user.email_verified_at is not None
+    assert Api().login("new@example.org").status_code == 200
+    assert Api().login("mina@example.org").status_code == 401
+    assert mail.outbox[-1].to == ["mina@example.org"]
+    assert "token" not in mail.outbox[-1].body
+
+
+def test_an_unconfirmed_address_resets_no_password(mina, device, committed):
+    """S12: it is used for nothing but verifying it."""
+    change(device, mina, committed, password=PASSWORD)
+    mail.outbox.clear()
+
+    with committed():
+        Api().post("auth/forgot-password", {"email": "new@example.org"})
+
+    assert not mail.outbox
+
+
+def test_looking_at_the_link_confirms_nothing(mina, device, committed):
+    change(device, mina, committed, password=PASSWORD)
+
+    page = Client().get("/confirm-email", link())
+
+    assert page.status_code == 200
+    assert "new@example.org" in page.content.decode()
+    assert User.objects.get().email == "mina@example.org"
+
+
+def test_a_link_works_once_and_for_a_day(mina, device, committed):
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        change(device, mina, committed, password=PASSWORD)
+        given = link()
+        clock.shift(timedelta(days=1))
+        assert Client().post("/confirm-email", given).status_code == 400
+        clock.shift(timedelta(seconds=-1))
+        assert Client().post("/confirm-email", given).status_code == 200
+        assert Client().post("/confirm-email", given).status_code == 400
+
+
+def test_a_second_wish_ends_the_first(mina, device, committed):
+    change(device, mina, committed, password=PASSWORD)
+    first = link()
+
+    change(device, mina, committed, password=PASSWORD, email="newer@example.org")
+
+    assert Client().post("/confirm-email", first).status_code == 400
+    assert User.objects.get().email == "mina@example.org"
+
+
+@pytest.mark.parametrize("email", ["olga@example.org", "OLGA@example.org"])
+def test_a_taken_address_is_refused(mina, person, device, committed, email):
+    """S12"""
+    person("olga")
+
+    answer = change(device, mina, committed, email=email, password=PASSWORD)
+
+    assert problem(answer) == (400, "invalid")
+    assert list(answer.json()["errors"]) == ["email"]
+
+
+def test_an_address_taken_in_between_is_told(mina, person, device, committed):
+    change(device, mina, committed, password=PASSWORD)
+    person("olga", email="New@example.org")
+
+    page = Client().post("/confirm-email", link())
+
+    assert page.status_code == 400
+    assert "belongs to another account" in page.content.decode()
+    assert User.objects.get(username="mina").email == "mina@example.org"
+
+
+def test_a_reset_link_does_not_confirm_nor_the_reverse(mina, device, committed):
+    change(device, mina, committed, password=PASSWORD)
+    given = link()
+
+    answer = Api().post("auth/reset-password", given | {"password": NEW})
+
+    assert problem(answer) == (401, "token_invalid")
+
+
+def test_five_an_hour(mina, device, committed):
+    answers = [
+        change(device, mina, committed, email=f"n{number}@example.org", password=PASSWORD)
+        for number in range(6)
+    ]
+
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]

@@ -1,0 +1,89 @@
+"""The devices on which one is signed in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from accounts.models import SignIn
+from tests.accounts.conftest import problem
+
+pytestmark = pytest.mark.django_db
+
+
+def test_one_sees_ones_own_live_devices_newest_first(mina, person, device):
+    device(person("olga"))
+    old, phone = device(mina), device(mina)
+    gone = device(mina)
+    SignIn.objects.filter(pk=gone.sign_in_id).update(revoked_at=timezone.now())
+
+    answer = phone.call("GET", "users/me/sessions")
+
+    body = answer.json()
+    assert [row["id"] for row in body["results"]] == [phone.sign_in_id, old.sign_in_id]
+    assert [row["current"] for row in body["results"]] == [True, False]
+    assert set(body["results"][0]) == {
+        "id",
+        "client",
+        "address",
+        "created_at",
+        "last_used_at",
+        "current",
+    }
+    assert (body["next"], body["previous"]) == (None, None)
+
+
+def test_the_list_comes_in_pages(mina, device):
+    devices = [device(mina) for _ in range(5)]
+    phone = devices[0]
+    seen, address = [], "/api/v1/users/me/sessions?limit=2"
+    while address:
+        page = phone.call("GET", address).json()
+        seen += [row["id"] for row in page["results"]]
+        address = (page["next"] or "").replace("http://localhost:8000", "")
+
+    assert seen == [each.sign_in_id for each in reversed(devices)]
+
+
+def test_deleting_one_signs_it_out(mina, device):
+    phone, tablet = device(mina), device(mina)
+
+    answer = phone.call("DELETE", f"users/me/sessions/{tablet.sign_in_id}")
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert not tablet.works()
+    assert phone.works()
+    again = phone.call("DELETE", f"users/me/sessions/{tablet.sign_in_id}")
+    assert problem(again) == (404, "not_found")
+
+
+def test_another_persons_device_does_not_exist(mina, person, device):
+    """ARCHITECTURE 9.5"""
+    other = device(person("olga"))
+
+    answer = device(mina).call("DELETE", f"users/me/sessions/{other.sign_in_id}")
+
+    assert problem(answer) == (404, "not_found")
+    assert other.works()
+
+
+@pytest.mark.parametrize("name", ["x", "00000000-0000-7000-8000-000000000000", "%00"])
+def test_what_was_never_there_is_not_found(mina, device, name):
+    status, _code = problem(device(mina).call("DELETE", f"users/me/sessions/{name}"))
+
+    assert status in {400, 404}
+
+
+def test_use_is_noted_at_most_once_a_minute(mina, device):
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        phone = device(mina)
+        begun = SignIn.objects.get().last_used_at
+        clock.shift(timedelta(seconds=59))
+        phone.works()
+        assert SignIn.objects.get().last_used_at == begun
+        clock.shift(timedelta(seconds=1))
+        phone.works()
+        assert SignIn.objects.get().last_used_at == timezone.now()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from chat.streams import events
@@ -12,19 +13,19 @@ from chat.streams import events
 if TYPE_CHECKING:
     from chat.streams.events import Event, TurnRef
 
-_joining = threading.Lock()
-
 
 class TurnLog:
     """Events in order of `seq`, without a gap; old ones may be trimmed, their text is kept.
 
     Appending happens on one loop; readers may live on any loop. A reader that is too far behind
-    gets one `snapshot` in place of what was trimmed.
+    gets one `snapshot` in place of what was trimmed. Nothing comes after the end: an owner whose
+    turn somebody else ended writes on for up to a second.
     """
 
     __slots__ = (
         "_base",
         "_events",
+        "_lock",
         "_waiters",
         "ended_at",
         "last_seq",
@@ -50,6 +51,7 @@ class TurnLog:
         self._events: list[Event] = []
         self._base = 0
         self._waiters: list[asyncio.Future[None]] = []
+        self._lock = threading.Lock()
 
     @property
     def ended(self) -> bool:
@@ -58,16 +60,22 @@ class TurnLog:
     @property
     def content(self) -> str:
         """The whole text so far."""
-        return _joined(self.text)
+        with self._lock:
+            return _joined(self.text)
 
     @property
     def thoughts(self) -> str:
         """The whole reasoning so far."""
-        return _joined(self.reasoning)
+        with self._lock:
+            return _joined(self.reasoning)
 
     def begin(self, event: Event) -> None:
-        self.start = event
-        self._push(event)
+        with self._lock:
+            if self.ended:
+                return
+            self.start = event
+            self._push(event)
+        self._wake()
 
     def add(
         self, content: str, *, reasoning: str = "", tool_call: dict[str, Any] | None = None
@@ -84,77 +92,93 @@ class TurnLog:
 
     def accept(self, event: Event, content: str, reasoning: str) -> None:
         """Append a chunk that was numbered already, here or in another process."""
-        if content:
-            self.text.append(content)
-        if reasoning:
-            self.reasoning.append(reasoning)
-        self._push(event)
+        with self._lock:
+            if self.ended:
+                return
+            if content:
+                self.text.append(content)
+            if reasoning:
+                self.reasoning.append(reasoning)
+            self._push(event)
+        self._wake()
 
     def replace(self, seq: int, content: str, reasoning: str) -> None:
         """Go on from a snapshot: everything up to `seq` is `content`."""
-        self.text, self.reasoning = [content], [reasoning]
-        self._events.clear()
-        self.size = len(content)
-        self._base = seq + 1
-        self.last_seq = seq
+        with self._lock:
+            if self.ended:
+                return
+            self.text, self.reasoning = [content], [reasoning]
+            self._events = []
+            self.size = len(content)
+            self._base = seq + 1
+            self.last_seq = seq
         self._wake()
 
     def finish(self, event: Event) -> None:
         """Append the end. What comes after an end is dropped: there is one."""
-        if self.ended:
-            return
-        self.ended_at = time.monotonic()
-        self._push(event)
+        with self._lock:
+            if self.ended:
+                return
+            self._push(event)
+            self.ended_at = time.monotonic()
+        self._wake()
 
     def trim(self) -> None:
         """Forget the older half of the events; readers behind them get a snapshot."""
-        half = len(self._events) // 2
-        self.size -= sum(len(event.data) for event in self._events[:half])
-        self._events = self._events[half:]
-        self._base += half
+        with self._lock:
+            half = len(self._events) // 2
+            self.size -= sum(len(event.data) for event in self._events[:half])
+            self._events = self._events[half:]
+            self._base += half
 
     def after(self, seq: int) -> list[Event]:
         """What a reader that has everything up to `seq` lacks; -1 is the very start."""
-        if seq >= self.last_seq:
-            return []
-        first = seq + 1
-        if first >= self._base:
-            return self._events[first - self._base :]
-        return [event for event in self.summary() if event.seq > seq]
+        with self._lock:
+            if seq >= self.last_seq:
+                return []
+            first = seq + 1
+            if first >= self._base:
+                return self._events[first - self._base :]
+            return [event for event in self._summary() if event.seq > seq]
 
     def summary(self) -> list[Event]:
         """Everything so far in the fewest events: the start, one snapshot, the end."""
-        tail = self._events[-1:] if self.ended else []
-        upto = self.last_seq - len(tail)
-        lead = [self.start] if self.start else []
-        if upto <= 0:
-            return [*lead, *tail]
-        message_id = self.ref.message_id
-        whole = events.snapshot(message_id, upto, self.content, reasoning=self.thoughts)
-        return [*lead, whole, *tail]
+        with self._lock:
+            return self._summary()
 
     def end_event(self) -> Event | None:
-        return self._events[-1] if self.ended else None
+        with self._lock:
+            return self._events[-1] if self.ended else None
 
     async def changed(self, seq: int) -> None:
         """Wait until there is something after `seq`."""
         waiter = asyncio.get_running_loop().create_future()
-        # First enlist, then look: an append in between is seen by the one or the other.
-        self._waiters.append(waiter)
-        if self.last_seq > seq or self.ended:
-            return
+        with self._lock:
+            if self.last_seq > seq or self.ended:
+                return
+            self._waiters.append(waiter)
         await waiter
 
     def _push(self, event: Event) -> None:
         self._events.append(event)
         self.last_seq = event.seq
         self.size += len(event.data)
-        self._wake()
+
+    def _summary(self) -> list[Event]:
+        tail = self._events[-1:] if self.ended else []
+        upto = self.last_seq - len(tail)
+        lead = [self.start] if self.start else []
+        if upto <= 0:
+            return [*lead, *tail]
+        content, reasoning = _joined(self.text), _joined(self.reasoning)
+        whole = events.snapshot(self.ref.message_id, upto, content, reasoning=reasoning)
+        return [*lead, whole, *tail]
 
     def _wake(self) -> None:
         if not self._waiters:
             return
-        waiters, self._waiters = self._waiters, []
+        with self._lock:
+            waiters, self._waiters = self._waiters, []
         try:
             here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
@@ -163,8 +187,9 @@ class TurnLog:
             loop = waiter.get_loop()
             if loop is here:
                 _resolve(waiter)
-            elif not loop.is_closed():
-                loop.call_soon_threadsafe(_resolve, waiter)
+            else:
+                with suppress(RuntimeError):  # that loop is gone, and its reader with it
+                    loop.call_soon_threadsafe(_resolve, waiter)
 
 
 def _resolve(waiter: asyncio.Future[None]) -> None:
@@ -173,12 +198,7 @@ def _resolve(waiter: asyncio.Future[None]) -> None:
 
 
 def _joined(parts: list[str]) -> str:
-    """The parts as one string; they are replaced by it, so that the next time is cheap.
-
-    One joiner at a time; what is appended meanwhile stays behind what was joined.
-    """
-    with _joining:
-        count = len(parts)
-        if count > 1:
-            parts[:count] = ["".join(parts[:count])]
-        return parts[0] if count else ""
+    """The parts as one string; they are replaced by it, so that the next time is cheap."""
+    if len(parts) > 1:
+        parts[:] = ["".join(parts)]
+    return parts[0] if parts else ""

@@ -119,6 +119,13 @@ def _no_turn_left() -> Iterator[None]:
     hub.followed.clear()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _runner_ends_with_its_module() -> Iterator[None]:
+    """Its looks at the database would fail, loudly, where tests have none."""
+    yield
+    runner.close_from_thread()
+
+
 def caller_for(user: Any) -> Caller:
     return Caller(user=user, sign_in=None)
 

@@ -82,9 +82,17 @@ class EventStreamResponse(StreamingHttpResponse):
         self.sign_in_id = sign_in_id
         self._drop = ((scope or {}).get("extensions") or {}).get("parley.drop")
         self._is_cut = False
+        self._task: asyncio.Task[Any] | None = None
+        self._relay: asyncio.Task[None] | None = None
         self._blocked_since: float | None = None
-        # A client that leaves while the view runs takes the response with it, unread, unclosed.
+        # A response that is lost on its way is never closed.
         weakref.finalize(self, slot.release)
+
+    def close(self) -> None:
+        super().close()
+        self.slot.release()
+        if self._relay is not None:
+            self._relay.get_loop().call_soon_threadsafe(self._relay.cancel)
 
     async def stream_to(self, send: Send) -> None:
         """Send every chunk as the body of an answer that has begun."""
@@ -149,13 +157,13 @@ class EventStreamResponse(StreamingHttpResponse):
             finally:
                 queue.put_nowait(None)
 
-        task = asyncio.create_task(run())
+        self._relay = asyncio.create_task(run())
         try:
             while (chunk := await queue.get()) is not None:
                 yield chunk
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            self._relay.cancel()
+            await asyncio.gather(self._relay, return_exceptions=True)
 
 
 open_streams: set[EventStreamResponse] = set()
@@ -177,14 +185,16 @@ class StreamingHandler(ASGIHandler):
             return
         give_thread_back()
         headers = [(name.encode(), value.encode("latin-1")) for name, value in response.items()]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
             await response.stream_to(send)
         except Exception as exc:
             # The status is out: a broken stream is what tells the reader to come again.
             if as_app_error(exc) is None:
                 logger.exception("stream_bug")
             raise
+        finally:
+            response.slot.release()
 
 
 def give_thread_back() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -29,17 +30,10 @@ class Waiting(HttpResponse):
 def may_wait(view: View) -> Callable[..., Any]:
     """`view`, a DRF view that returns Waiting or an event stream, for the URLconf."""
 
-    def prepare(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response = view(request, *args, **kwargs)
-        if isinstance(response, Waiting | EventStreamResponse):
-            # The answer may take minutes; the connection would be held all that time.
-            close_old_connections()
-        return response
-
     @csrf_exempt
     @wraps(view)
     async def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response = await sync_to_async(prepare, thread_sensitive=True)(request, *args, **kwargs)
+        response = await _prepared(partial(_prepare, view, request, *args, **kwargs))
         if not isinstance(response, Waiting):
             return response
         give_thread_back()
@@ -54,3 +48,26 @@ def may_wait(view: View) -> Callable[..., Any]:
         return final
 
     return answer
+
+
+def _prepare(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    response = view(request, *args, **kwargs)
+    if isinstance(response, Waiting | EventStreamResponse):
+        # The answer may take minutes; the connection would be held all that time.
+        close_old_connections()
+    return response
+
+
+async def _prepared(prepare: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+    preparing = asyncio.ensure_future(sync_to_async(prepare, thread_sensitive=True)())
+    try:
+        return await asyncio.shield(preparing)
+    except asyncio.CancelledError:
+        # The client has left; its view goes on in the thread, for an answer nobody takes.
+        preparing.add_done_callback(_close)
+        raise
+
+
+def _close(prepared: asyncio.Future[HttpResponseBase]) -> None:
+    if not prepared.cancelled() and prepared.exception() is None:
+        prepared.result().close()

@@ -50,7 +50,8 @@ class ApiMixin:
             if refusal.status == errors.Unauthenticated.status:
                 _count(request, user=None)
             raise
-        if self.takes_body(request):
+        # A method that the view does not have is 405, whatever its body.
+        if hasattr(self, str(request.method).lower()) and self.takes_body(request):
             _check_body(request)
 
     def takes_body(self, request: Request) -> bool:

@@ -14,8 +14,9 @@ from common.errors import Invalid
 from common.text import check_json
 
 _INT64 = 2**63
-# One pass over the bytes: strings are skipped whole, brackets are counted.
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# One pass: a string is skipped whole, one that does not end up to the end of the body. Possessive,
+# so that no body can make it look twice.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 def parse_json(raw: bytes) -> Any:

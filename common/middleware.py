@@ -15,7 +15,7 @@ from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import translation
@@ -25,7 +25,7 @@ from uuid_utils.compat import uuid7
 from common import errors, security_headers
 from common.addresses import client_address
 from common.metrics import HttpMetrics
-from common.problems import problem_response
+from common.problems import as_app_error, problem_response
 from common.text import is_sound
 
 logger = structlog.get_logger("parley.request")
@@ -70,8 +70,7 @@ class EdgeMiddleware:
 
     def enter(self, request: Any) -> HttpResponse | None:
         """The refusal, if this request is one that nobody should see."""
-        given = request.META.get("HTTP_X_REQUEST_ID", "")
-        request.request_id = given if _SANE_ID.fullmatch(given) else uuid7().hex
+        request.request_id = request_id_from(request.META.get("HTTP_X_REQUEST_ID", ""))
         request.started_at = time.perf_counter()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)
@@ -88,7 +87,15 @@ class EdgeMiddleware:
             )
         return None
 
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """An expected failure of a plain view, as a problem; a bug goes on to `handler500`."""
+        return problem_response(exception, request) if as_app_error(exception) else None
+
     def leave(self, request: Any, response: HttpResponseBase) -> HttpResponseBase:
+        if isinstance(response, HttpResponseNotAllowed):
+            allowed = response["Allow"]
+            response = problem_response(errors.MethodNotAllowed(), request)
+            response["Allow"] = allowed
         if request.method == "HEAD" and response.streaming:
             response = _headers_of(response)
         response["X-Request-ID"] = request.request_id
@@ -140,6 +147,11 @@ class PagesMiddleware:
         self, request: Any, view: Any, args: Any, kwargs: Any
     ) -> HttpResponse | None:
         return self.check_csrf(request, view, args, kwargs)
+
+
+def request_id_from(given: str) -> str:
+    """The caller's own id for a request when it is a sane one (I12), else a new one."""
+    return given if _SANE_ID.fullmatch(given) else uuid7().hex
 
 
 def is_api(path: str) -> bool:

@@ -14,9 +14,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
-from uuid_utils.compat import uuid7
 
 from common.errors import AppError, Invalid, PayloadTooLarge
+from common.middleware import request_id_from
 from common.problems import problem_response
 
 _LIMITS = (
@@ -104,7 +104,7 @@ class _Body:
 async def _refuse(refusal: AppError, scope: Any, send: Any) -> None:
     request: Any = HttpRequest()
     request.META["HTTP_ACCEPT_LANGUAGE"] = _header(scope, b"accept-language").decode("latin-1")
-    request.request_id = uuid7().hex
+    request.request_id = request_id_from(_header(scope, b"x-request-id").decode("latin-1"))
     with translation.override(translation.get_language_from_request(request)):
         response = problem_response(refusal, request)
     headers = {

@@ -227,6 +227,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "heartbeat": {"task": "common.tasks.heartbeat", "schedule": 20.0},
     "mail": {"task": "accounts.tasks.send_waiting_mail", "schedule": 60.0},
     "sign-ins": {"task": "accounts.tasks.purge", "schedule": 3_600.0},
+    "models": {"task": "models_registry.tasks.list_environment_models", "schedule": 60.0},
 }
 
 # REST

@@ -22,6 +22,7 @@ def _json(data: object, *, status: int = 200) -> HttpResponse:
     return HttpResponse(orjson.dumps(data), content_type="application/json", status=status)
 
 
+@require_safe
 async def health_view(request: HttpRequest) -> HttpResponse:
     """Every dependency, by name."""
     checks = await health.checks()
@@ -35,11 +36,13 @@ async def health_view(request: HttpRequest) -> HttpResponse:
     return _json(body, status=200 if is_well else 503)
 
 
+@require_safe
 async def live(request: HttpRequest) -> HttpResponse:
     """The process answers. Touches nothing else."""
     return _json({"status": "alive"})
 
 
+@require_safe
 async def ready(request: HttpRequest) -> HttpResponse:
     """May a balancer send requests here? No longer once SIGTERM came."""
     if lifecycle.draining:

@@ -1,0 +1,85 @@
+"""R1, R3: rate limits count exactly, and go on counting without their store."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from common import rates
+from common.errors import RateLimited
+
+
+@pytest.fixture
+def ten_a_minute(settings):
+    settings.RATES = {"test": [(10, 60)]}
+
+
+def passes(_number: int) -> bool:
+    try:
+        rates.hit("test", "someone")
+    except RateLimited:
+        return False
+    return True
+
+
+def test_fifty_at_once_pass_a_limit_of_ten_exactly_ten_times(ten_a_minute):
+    """R1: counters are atomic."""
+    with ThreadPoolExecutor(50) as pool:
+        passed = list(pool.map(passes, range(50)))
+
+    assert passed.count(True) == 10
+
+
+def test_the_refusal_says_how_long_to_wait(ten_a_minute):
+    for number in range(10):
+        passes(number)
+
+    with pytest.raises(RateLimited) as refusal:
+        rates.hit("test", "someone")
+
+    assert 55 < refusal.value.retry_after <= 60
+    assert 56 <= int(refusal.value.headers()["Retry-After"]) <= 60
+
+
+def test_subjects_are_counted_apart(ten_a_minute):
+    for number in range(10):
+        passes(number)
+
+    rates.hit("test", "another")
+
+
+def test_the_narrower_of_two_windows_refuses(settings):
+    settings.RATES = {"test": [(100, 60), (2, 3_600)]}
+    passes(0)
+    passes(1)
+
+    with pytest.raises(RateLimited) as refusal:
+        rates.hit("test", "someone")
+
+    assert refusal.value.retry_after > 3_500
+
+
+def test_a_look_counts_nothing(ten_a_minute):
+    for _ in range(20):
+        rates.peek("test", "someone")
+
+    assert passes(0)
+
+
+def test_what_is_cleared_starts_anew(ten_a_minute):
+    for number in range(10):
+        passes(number)
+
+    rates.clear("test", "someone")
+
+    assert passes(0)
+
+
+def test_without_redis_the_process_counts(ten_a_minute, settings):
+    """R3: store down: in-process counters still bite."""
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+
+    passed = [passes(number) for number in range(20)]
+
+    assert passed.count(True) == 10

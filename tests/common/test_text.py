@@ -1,0 +1,42 @@
+"""Text that every database and every wire can hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.errors import Invalid
+from common.text import check_json, check_text, clean, excerpt
+
+
+@pytest.mark.parametrize("text", ["\x00", "a\ud800b", "\udfff"])
+def test_nul_and_half_pairs_are_refused(text):
+    """I4: NUL and lone surrogates are `invalid`."""
+    with pytest.raises(Invalid):
+        check_text(text)
+
+
+@pytest.mark.parametrize(
+    "value", [{"\ud800": 1}, {"a": [{"b": "\x00"}]}, ["\x00"], {"a": {"\x00": 1}}]
+)
+def test_they_are_found_in_keys_and_depths(value):
+    """I4: in keys and nested JSON too."""
+    with pytest.raises(Invalid):
+        check_json(value)
+
+
+def test_sound_text_comes_back_as_it_is():
+    text = "Zürich, 你好, 😀\n\t"
+
+    assert check_text(text) == text
+    assert clean(text) == text
+
+
+def test_cleaning_replaces_what_is_unsound_and_joins_whole_pairs():
+    """I5: by replacement, and a pair written as two halves is one character."""
+    assert clean("a\x00b\ud800c") == "a\ufffdb\ufffdc"
+    assert clean("\ud83d\ude00") == "😀"
+
+
+def test_an_excerpt_has_at_most_a_hundred_characters():
+    assert excerpt("a" * 101) == "a" * 99 + "…"
+    assert excerpt("a" * 100) == "a" * 100

@@ -37,7 +37,8 @@ def lookup(name: str) -> WellKnown | None:
     Vendors' folders ("openai/gpt-4o") and tags ("qwen3:8b") are looked through.
     """
     plain = name.strip().lower()
-    for candidate in (plain, plain.rsplit("/", 1)[-1], plain.rsplit("/", 1)[-1].split(":")[0]):
+    last = plain.rsplit("/", 1)[-1]
+    for candidate in dict.fromkeys((plain, last, last.partition(":")[0])):
         for pattern, known in _table():
             if fnmatchcase(candidate, pattern):
                 return known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django import forms
@@ -203,6 +203,13 @@ class UserAdmin(UncountedAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Roles went with the person."""
+
+    def get_deleted_objects(
+        self, objs: Iterable[User], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """The people alone: what goes with them is for each app to know, and nobody's to allow."""
+        names = [str(user) for user in objs]
+        return names, {str(_("people")): len(names)}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         people.check_may_manage(_actor(request), obj)

@@ -34,9 +34,6 @@ class RoleAdmin(UncountedAdmin):
         seeded = obj is not None and obj.name in Role.values
         return not seeded and bool(super().has_delete_permission(request, obj))
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
-        queryset.exclude(name__in=Role.values).delete()
-
     def formfield_for_manytomany(
         self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> ModelMultipleChoiceField[Any]:

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core import mail
-from django.db import connection, connections
+from django.db import connections
 from django.test import Client
+from django.urls import reverse
 
 from accounts.models import Role, User
 from accounts.services import registration
@@ -43,6 +44,24 @@ def person(db) -> Callable[..., User]:
 @pytest.fixture
 def mina(person) -> User:
     return person("mina")
+
+
+@pytest.fixture
+def root(person) -> User:
+    return person("root", roles=[Role.ADMIN])
+
+
+@pytest.fixture
+def desk(root) -> Client:
+    """The admin, as an administrator sees it."""
+    client = Client(REMOTE_ADDR="203.0.113.7")
+    client.force_login(root)
+    return client
+
+
+def page(name: str, *args: Any) -> str:
+    """The address of a page of the admin."""
+    return reverse(f"admin:{name}", args=args)
 
 
 @dataclass
@@ -140,7 +159,6 @@ def at_once(number: int, work: Callable[[int], Any]) -> list[Any]:
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
-    connection.ensure_connection()
     return results
 
 

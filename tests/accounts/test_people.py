@@ -16,11 +16,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def root(person):
-    return person("root", roles=[Role.ADMIN])
-
-
-@pytest.fixture
 def boss(person):
     """A supervisor who was given the right to change people."""
     user = person("boss", roles=[Role.SUPERVISOR])

@@ -1,0 +1,227 @@
+"""`manage.py create_admin` and `manage.py user …`: what they do, print and exit with."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.management.commands import create_admin
+from accounts.models import Role, User
+from accounts.services.people import roles_of
+from tests.accounts.conftest import PASSWORD, Api
+
+pytestmark = pytest.mark.django_db
+
+
+class Input(io.StringIO):
+    terminal = False
+
+    def isatty(self):
+        return self.terminal
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run as from a shell: (exit code, stdout, stderr)."""
+
+    def command(*words, stdin="", terminal=False):
+        out, err, given = io.StringIO(), io.StringIO(), Input(stdin)
+        given.terminal = terminal
+        monkeypatch.setattr("sys.stdin", given)
+        try:
+            call_command(*words, stdout=out, stderr=err)
+        except CommandError as error:
+            return error.returncode, out.getvalue(), str(error)
+        except SystemExit as end:
+            return end.code, out.getvalue(), err.getvalue()
+        return 0, out.getvalue(), err.getvalue()
+
+    return command
+
+
+class TestCreateAdmin:
+    def test_the_password_comes_by_the_input(self, run):
+        words = ("create_admin", "--username", "root", "--email", "root@example.org")
+
+        code, out, _err = run(*words, "--password-stdin", "--format", "json", stdin=PASSWORD + "\n")
+
+        assert code == 0
+        user = User.objects.get()
+        assert json.loads(out) == {
+            "id": str(user.pk),
+            "username": "root",
+            "email": "root@example.org",
+        }
+        assert roles_of(user) == ["admin"]
+        assert Api().login("root").status_code == 200
+
+    def test_all_of_it_comes_from_the_environment(self, run, settings):
+        settings.ADMIN_USERNAME, settings.ADMIN_EMAIL = "root", "root@example.org"
+        settings.ADMIN_PASSWORD = PASSWORD
+
+        code, out, _err = run("create_admin")
+
+        assert code == 0
+        assert "root@example.org" in out
+        assert PASSWORD not in out
+        assert User.objects.administrators().count() == 1
+
+    def test_people_are_asked(self, run, monkeypatch):
+        answers = iter(["root", "root@example.org"])
+        monkeypatch.setattr("builtins.input", lambda _label: next(answers))
+        monkeypatch.setattr(create_admin.getpass, "getpass", lambda _label: PASSWORD)
+
+        assert run("create_admin", terminal=True)[0] == 0
+        assert User.objects.administrators().count() == 1
+
+    def test_two_different_passwords_are_refused(self, run, monkeypatch):
+        answers = iter(["one fine password", "two fine passwords"])
+        monkeypatch.setattr(create_admin.getpass, "getpass", lambda _label: next(answers))
+
+        words = ("--username", "root", "--email", "r@example.org")
+        assert run("create_admin", *words, terminal=True)[0] == 2
+        assert not User.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("words", "missing"),
+        [
+            ((), "--username"),
+            (("--username", "r"), "--email"),
+            (("--username", "r", "--email", "e"), "--password-stdin"),
+        ],
+    )
+    def test_with_nobody_to_ask_it_says_what_is_missing(self, run, words, missing):
+        code, _out, err = run("create_admin", *words)
+
+        assert code == 2
+        assert missing in err
+
+    def test_a_refusal_names_the_field_and_exits_1(self, run, mina):
+        words = ("create_admin", "--username", "MINA", "--email", "root@example.org")
+
+        code, out, err = run(*words, "--password-stdin", stdin=PASSWORD)
+        assert (code, out) == (1, "")
+        assert "username" in err
+
+        code, out, err = run(*words, "--password-stdin", "--format", "json", stdin="short")
+        assert (code, out) == (1, "")
+        assert set(json.loads(err)["errors"]) == {"username", "password"}
+        assert not User.objects.administrators().exists()
+
+
+class TestUser:
+    def test_list_shows_people_in_columns(self, run, person):
+        person("mina", email="mina@example.org")
+        person("李小龙", email="li@example.org")
+
+        code, out, _err = run("user", "list")
+
+        lines = out.splitlines()
+        assert code == 0
+        assert lines[0].split() == ["ID", "USERNAME", "EMAIL", "ROLES", "ACTIVE", "CREATED", "AT"]
+        assert len(lines) == 3
+        # A Chinese character is two columns wide.
+        assert lines[1].index("li@example.org") + 3 == lines[2].index("mina@example.org")
+
+    def test_list_can_be_read_by_programs_and_narrowed(self, run, person):
+        person("mina")
+        person("olga", roles=[Role.AGENT])
+        person("gone", is_active=False)
+
+        def names(*words):
+            return [
+                row["username"]
+                for row in json.loads(run("user", "list", "--format", "json", *words)[1])
+            ]
+
+        assert names() == ["gone", "olga", "mina"]
+        assert names("--search", "OLG") == ["olga"]
+        assert names("--search", "mina@example") == ["mina"]
+        assert names("--role", "agent") == ["olga"]
+        assert names("--suspended") == ["gone"]
+        assert names("--limit", "1") == ["gone"]
+        assert names("--search", "nobody") == []
+
+    def test_show_tells_about_one(self, run, mina, device):
+        device(mina)
+
+        shown = json.loads(run("user", "show", "MINA@example.org", "--format", "json")[1])
+
+        assert shown["id"] == str(mina.pk)
+        assert shown["devices"] == ["tests (203.0.113.7)"]
+        assert "password" not in str(shown)
+        assert "mina@example.org" in run("user", "show", "mina")[1]
+
+    def test_suspend_and_activate(self, run, mina, device):
+        """S3"""
+        phone = device(mina)
+
+        code, out, _err = run("user", "suspend", "mina", "--format", "json")
+        assert (code, json.loads(out)["active"]) == (0, False)
+        assert not phone.works()
+
+        assert run("user", "activate", "mina")[0] == 0
+        assert Api().login("mina").status_code == 200
+
+    def test_set_role_gives_exactly_these(self, run, mina):
+        code, out, _err = run("user", "set-role", "mina", "agent", "supervisor", "--format", "json")
+
+        assert code == 0
+        assert json.loads(out)["roles"] == ["supervisor", "agent"]
+        assert roles_of(mina) == ["supervisor", "agent"]
+
+    @pytest.mark.parametrize("word", ["show", "suspend", "activate"])
+    def test_nobody_is_not_found(self, run, word):
+        code, out, err = run("user", word, "nobody")
+
+        assert (code, out) == (1, "")
+        assert "nobody" in err
+
+    def test_the_last_administrator_stays(self, run, person):
+        """M5"""
+        person("root", roles=[Role.ADMIN])
+
+        for words in (("suspend", "root"), ("set-role", "root", "member")):
+            code, _out, err = run("user", *words, "--format", "json")
+            assert (code, json.loads(err)["code"]) == (1, "conflict")
+
+    def test_an_unknown_role_is_refused(self, run, mina):
+        assert run("user", "set-role", "mina", "emperor")[0] == 1
+
+    def test_names_cannot_command_the_terminal(self, run, person):
+        person("mina", display_name="\x1b[2Jgone\r\n")
+
+        out = run("user", "show", "mina")[1]
+
+        assert "\x1b" not in out
+        assert "gone" in out
+
+
+@pytest.mark.parametrize(
+    "words", [["user"], ["user", "dance"], ["user", "show"], ["user", "list", "--format", "xml"]]
+)
+def test_a_wrong_command_line_exits_2(words, capsys):
+    from django.core.management import ManagementUtility  # noqa: PLC0415
+
+    with pytest.raises(SystemExit) as end:
+        ManagementUtility(["manage.py", *words]).execute()
+
+    assert end.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["create_admin"], ["user"], ["user", "set-role"]])
+def test_help_explains_with_examples(words, capsys):
+    from django.core.management import ManagementUtility  # noqa: PLC0415
+
+    with pytest.raises(SystemExit) as end:
+        ManagementUtility(["manage.py", *words, "--help"]).execute()
+
+    out = capsys.readouterr().out
+    assert end.value.code == 0
+    assert "usage:" in out
+    if len(words) == 1:
+        assert "examples:" in out

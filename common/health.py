@@ -26,14 +26,14 @@ Check = Callable[[], Awaitable[None]]
 JOBS_SEEN = "jobs-seen"
 JOBS_SILENT_SECONDS = 90
 
-_checks: dict[str, Check] = {}
+registered: dict[str, Check] = {}
 
 
 def health_check(name: str) -> Callable[[Check], Check]:
     """Register an async function that raises when what it looks at is not well."""
 
     def register(check: Check) -> Check:
-        _checks[name] = check
+        registered[name] = check
         return check
 
     return register
@@ -61,8 +61,8 @@ class Health:
 
     async def _run(self) -> dict[str, str]:
         try:
-            results = await asyncio.gather(*(_ask(name) for name in _checks))
-            self._results = dict(zip(_checks, results, strict=True))
+            results = await asyncio.gather(*(_ask(name) for name in registered))
+            self._results = dict(zip(registered, results, strict=True))
             self._looked_at = time.monotonic()
             return self._results
         finally:
@@ -72,7 +72,7 @@ class Health:
 async def _ask(name: str) -> str:
     try:
         async with asyncio.timeout(settings.HEALTH_CHECK_SECONDS):
-            await _checks[name]()
+            await registered[name]()
     except Exception as exc:  # noqa: BLE001 whatever it is, the check failed
         logger.warning("The check %s fails: %s", name, type(exc).__name__)
         return "failing"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -25,6 +25,7 @@ _LIMITS = (
     (re.compile(r"/api/v1/attachments$"), "UPLOAD_BODY_BYTES"),
 )
 _DISCARD_SECONDS = 1
+_GONE = {"type": "http.disconnect"}
 
 
 class BodyTooSlow(Invalid):
@@ -52,21 +53,26 @@ class BodyLimits:
             await self.app(scope, receive, send)
             return
         body = _Body(scope, receive, limit=limit_of(scope["path"]))
-        try:
-            if sent.isdigit() and int(sent[:20]) > body.limit:
-                await body.refuse()
+        if sent.isdigit() and int(sent[:20]) > body.limit:
+            await body.discard()
+            body.refusal = PayloadTooLarge()
+        else:
             await self.app(scope, body.receive, send)
-        except (PayloadTooLarge, BodyTooSlow) as refusal:
-            await _refuse(refusal, scope, send)
+        if body.refusal is not None:
+            await _refuse(body.refusal, scope, send)
 
 
 class _Body:
-    """`receive` that counts bytes and seconds until the body is whole."""
+    """`receive` that counts bytes and seconds until the body is whole.
+
+    To the application a refused body looks like a client that has left: it lets go quietly.
+    """
 
     def __init__(self, scope: Any, receive: Any, *, limit: int) -> None:
         self.scope, self.source, self.limit = scope, receive, limit
         self.bytes = 0
         self.whole = False
+        self.refusal: AppError | None = None
         self.deadline = asyncio.get_running_loop().time() + settings.BODY_SECONDS
 
     async def receive(self) -> Any:
@@ -76,10 +82,13 @@ class _Body:
             async with asyncio.timeout_at(self.deadline):
                 message = await self.source()
         except TimeoutError:
-            raise BodyTooSlow from None
+            self.refusal = BodyTooSlow()
+            return _GONE
         self.bytes += len(message.get("body", b""))
         if self.bytes > self.limit:
-            await self.refuse()
+            await self.discard()
+            self.refusal = PayloadTooLarge()
+            return _GONE
         self.whole = not message.get("more_body", False)
         if self.whole and not _header(self.scope, b"content-length"):
             # DRF takes a request without this header for one without a body.
@@ -87,10 +96,8 @@ class _Body:
             self.scope["headers"] = [*self.scope["headers"], length]
         return message
 
-    async def refuse(self) -> NoReturn:
-        """Raise PayloadTooLarge, once a client that is nearly done has finished sending: closing
-        under its hands could cost it our answer.
-        """
+    async def discard(self) -> None:
+        """Let a client that is nearly done finish: closing under its hands costs it our answer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DISCARD_SECONDS):
                 more = True
@@ -98,7 +105,6 @@ class _Body:
                     message = await self.source()
                     self.bytes += len(message.get("body", b""))
                     more = message.get("more_body", False)
-        raise PayloadTooLarge
 
 
 async def _refuse(refusal: AppError, scope: Any, send: Any) -> None:

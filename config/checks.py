@@ -16,6 +16,8 @@ from django.core.checks import CheckMessage, Error, register
 
 from config import env
 
+# Commands that load no page ask for these checks alone.
+TAG = "parley"
 _SECRET_CHARACTERS = 32
 _KNOWN_SECRETS = ("secret", "changeme", "change-me", "django-insecure", "example", "password")
 
@@ -24,13 +26,13 @@ def _error(number: int, name: str, text: str, hint: str) -> CheckMessage:
     return Error(f"{name}: {text}.", hint=hint, id=f"parley.E{number:03}")
 
 
-@register()
+@register(TAG)
 def variables(**_kwargs: Any) -> list[CheckMessage]:
     """Values that could not be read at all."""
     return [_error(1, found.name, found.text, found.hint) for found in env.problems]
 
 
-@register()
+@register(TAG)
 def encryption_keys(**_kwargs: Any) -> list[CheckMessage]:
     if all(len(key.strip()) >= _SECRET_CHARACTERS for key in settings.ENCRYPTION_KEYS):
         return []
@@ -44,7 +46,7 @@ def encryption_keys(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(TAG)
 def proxies(**_kwargs: Any) -> list[CheckMessage]:
     wrong = [proxy for proxy in settings.TRUSTED_PROXIES if not _is_network(proxy)]
     hint = "List addresses or networks: TRUSTED_PROXIES=10.0.0.0/8,192.168.1.5."
@@ -59,7 +61,7 @@ def _is_network(text: str) -> bool:
     return True
 
 
-@register()
+@register(TAG)
 def origins(**_kwargs: Any) -> list[CheckMessage]:
     hint = "List exact origins: CORS_ORIGINS=https://app.example.com,https://example.com:8443."
     wrong = [
@@ -70,7 +72,7 @@ def origins(**_kwargs: Any) -> list[CheckMessage]:
     return [_error(4, "CORS_ORIGINS", f"{origin[:100]!r} is no origin", hint) for origin in wrong]
 
 
-@register()
+@register(TAG)
 def single_user(**_kwargs: Any) -> list[CheckMessage]:
     """S20: whoever reaches a single user's server is its owner."""
     if not settings.SINGLE_USER or settings.ADMIN_PASSWORD or _is_loopback(settings.HOST):
@@ -86,7 +88,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-@register()
+@register(TAG)
 def production(**_kwargs: Any) -> list[CheckMessage]:
     """K12: what a public server may not do."""
     kind, letter = (Error, "E") if settings.PRODUCTION else (checks.Warning, "W")

@@ -1,0 +1,95 @@
+"""K12: what may not go to production is told at start, with a hint."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.checks import CheckMessage
+
+from config import checks
+
+
+def sound(settings) -> None:
+    settings.PRODUCTION = True
+    settings.DEBUG = False
+    settings.ALLOWED_HOSTS = ["chat.example.com"]
+    settings.MISSING_SECRETS = []
+    settings.SECRET_KEY = "s" * 40
+    settings.SECRET_KEY_FALLBACKS = []
+    settings.SIGNING_KEYS = ["t" * 40]
+    settings.ENCRYPTION_KEYS = ["e" * 40]
+    settings.PUBLIC_URL_GIVEN = True
+
+
+def found() -> list[CheckMessage]:
+    return [*checks.production(), *checks.encryption_keys(), *checks.single_user()]
+
+
+def test_a_sound_production_has_nothing_to_say(settings):
+    sound(settings)
+
+    assert found() == []
+
+
+ANYWHERE = "0.0.0.0"  # noqa: S104
+
+UNFIT = [
+    ("DEBUG", True, "DEBUG"),
+    ("ALLOWED_HOSTS", ["*"], "ALLOWED_HOSTS"),
+    ("MISSING_SECRETS", ["ENCRYPTION_KEYS"], "ENCRYPTION_KEYS"),
+    ("SECRET_KEY", "short", "SECRET_KEY"),
+    ("SECRET_KEY", "changeme" * 8, "SECRET_KEY"),
+    ("SECRET_KEY_FALLBACKS", ["short"], "SECRET_KEY"),
+    ("SIGNING_KEYS", ["t" * 40, "short"], "SIGNING_KEYS"),
+    ("SIGNING_KEYS", ["s" * 40], "SIGNING_KEYS"),
+    ("PUBLIC_URL_GIVEN", False, "PUBLIC_URL"),
+]
+
+
+@pytest.mark.parametrize(("setting", "value", "named"), UNFIT)
+def test_each_is_an_error_in_production(settings, setting, value, named):
+    sound(settings)
+    setattr(settings, setting, value)
+
+    (message,) = found()
+
+    assert message.is_serious()
+    assert message.msg.startswith(f"{named}:")
+    assert message.hint
+    assert message.id.startswith("parley.E")
+
+
+@pytest.mark.parametrize(("setting", "value", "named"), UNFIT[:-1])
+def test_each_is_a_warning_without(settings, setting, value, named):
+    sound(settings)
+    settings.PRODUCTION = False
+    setattr(settings, setting, value)
+
+    (message,) = found()
+
+    assert not message.is_serious()
+    assert message.msg.startswith(f"{named}:")
+    assert message.id.startswith("parley.W")
+
+
+@pytest.mark.parametrize("production", [True, False])
+@pytest.mark.parametrize("keys", [["short"], [""], ["e" * 40, "x" * 31]])
+def test_a_short_encryption_key_stops_every_start(settings, production, keys):
+    sound(settings)
+    settings.PRODUCTION = production
+    settings.ENCRYPTION_KEYS = keys
+
+    assert [message.is_serious() for message in found()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("host", "password", "errors"),
+    [(ANYWHERE, "", 1), ("127.0.0.1", "", 0), ("::1", "", 0), (ANYWHERE, "given", 0)],
+)
+def test_a_single_user_without_password_stays_at_home(settings, host, password, errors):
+    """S20: start on 0.0.0.0 with SINGLE_USER and no password: refused."""
+    sound(settings)
+    settings.SINGLE_USER = True
+    settings.HOST = host
+    settings.ADMIN_PASSWORD = password
+
+    assert len(found()) == errors

@@ -1,0 +1,200 @@
+"""What every HTTP request meets, whatever it asks for."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.asgi import Request
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+async def problem(request: Request) -> dict:
+    body = await request.read()
+    assert request.headers["content-type"] == "application/problem+json"
+    found = json.loads(body)
+    assert found["status"] == request.status
+    assert found["request_id"] == request.headers["x-request-id"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/api/v1/nothing", "/api/v1/info/", "/ws/chat", "/v1/x", "/static/none.js"]
+)
+async def test_an_unknown_address_is_a_problem(path):
+    """W13: HTTP on a WebSocket path too."""
+    found = await problem(Request("GET", path))
+
+    assert (found["status"], found["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/info", "/", "/api/v1/schema"])
+async def test_a_wrong_method_is_a_problem(path):
+    request = Request("DELETE", path)
+
+    found = await problem(request)
+
+    assert (found["status"], found["code"]) == (405, "method_not_allowed")
+    assert "GET" in request.headers["allow"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", ""])
+async def test_a_foreign_host_is_refused(host):
+    """S13, S20: a name that is not ours is not served."""
+    found = await problem(Request("GET", "/info", headers={"Host": host}))
+
+    assert (found["status"], found["code"]) == (400, "invalid")
+    assert "evil" not in json.dumps(found)
+
+
+async def test_orchestrators_may_ask_for_health_by_any_name():
+    request = Request("GET", "/health/live", headers={"Host": "10.1.2.3:8000"})
+
+    assert await request.begun() == 200
+
+
+async def test_a_sane_request_id_is_kept():
+    """I12."""
+    request = Request("GET", "/info", headers={"X-Request-ID": "abc-123_x.Y"})
+    await request.read()
+
+    assert request.headers["x-request-id"] == "abc-123_x.Y"
+
+
+@pytest.mark.parametrize(
+    "given", ["short", "a" * 65, "a" * 10_000, "line\nbreak", "semi;colon", ""]
+)
+async def test_any_other_request_id_is_replaced(given):
+    """I12: newline, 10 kB: replaced."""
+    request = Request("GET", "/info", headers={"X-Request-ID": given})
+    await request.read()
+
+    assert request.headers["x-request-id"] != given
+    assert ID.fullmatch(request.headers["x-request-id"])
+
+
+@pytest.mark.parametrize("path", ["/", "/info", "/nothing", "/admin/login/", "/docs", "/api/v1/x"])
+async def test_every_answer_has_the_security_headers(path):
+    """X4."""
+    request = Request("GET", path, headers={"Accept": "text/html"})
+    await request.read()
+
+    assert request.headers["x-content-type-options"] == "nosniff"
+    assert request.headers["referrer-policy"] == "same-origin"
+    assert request.headers["cross-origin-opener-policy"] == "same-origin"
+    assert "no-store" in request.headers["cache-control"]
+    assert "default-src 'none'" in request.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in request.headers["content-security-policy"]
+    varies = {name.strip().lower() for name in request.headers["vary"].split(",")}
+    assert {"authorization", "cookie", "origin"} <= varies
+
+
+async def test_https_is_remembered(settings):
+    """X4: HSTS on https."""
+    settings.HTTPS = True
+    request = Request("GET", "/info")
+    await request.read()
+
+    assert "max-age" in request.headers["strict-transport-security"]
+
+
+async def test_pages_get_the_strict_policy():
+    """X3: as PAGES.md section 9 says."""
+    request = Request("GET", "/", headers={"Accept": "text/html"})
+    body = (await request.read()).decode()
+    policy = request.headers["content-security-policy"]
+
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "require-trusted-types-for 'script'" in policy
+    assert not re.search(r"<style|\sstyle=|\son\w+=", body)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+async def test_the_reference_runs_scripts_by_nonce_and_from_here(path):
+    """X3, D2: a nonce, nothing from elsewhere."""
+    request = Request("GET", path)
+    body = (await request.read()).decode()
+    policy = request.headers["content-security-policy"]
+    nonce = re.search(r"'nonce-([^']+)'", policy)
+
+    assert nonce
+    assert f'nonce="{nonce[1]}"' in body
+    assert not re.search(r"(src|href)=\"(https?:)?//", body)
+    assert "unsafe-eval" not in policy
+
+
+async def test_the_admin_has_a_policy_of_its_own():
+    """X3."""
+    request = Request("GET", "/admin/login/")
+    await request.read()
+    policy = request.headers["content-security-policy"]
+
+    assert "script-src 'self' 'unsafe-eval'" in policy
+    assert "script-src 'self' 'unsafe-eval' 'unsafe-inline'" not in policy
+
+
+async def test_problems_follow_the_language_of_the_caller():
+    english = await problem(Request("GET", "/nothing", headers={"Accept-Language": "en"}))
+    unknown = await problem(Request("GET", "/nothing", headers={"Accept-Language": "xx-\x7f,,;q"}))
+
+    assert english["title"] == unknown["title"]
+
+
+async def test_a_nul_in_the_path_is_refused():
+    """I4."""
+    found = await problem(Request("GET", "/api/v1/\x00"))
+
+    assert found["status"] in {400, 404}
+
+
+async def test_a_head_gets_headers_alone():
+    """E9."""
+    request = Request("HEAD", "/info")
+
+    await request.read()
+
+    assert request.status == 200
+
+
+async def test_programs_get_json_at_the_root_and_people_a_page():
+    program = Request("GET", "/", headers={"Accept": "*/*"})
+    person = Request("GET", "/", headers={"Accept": "text/html,application/xhtml+xml"})
+
+    assert (await program.json())["docs"].endswith("/docs")
+    assert b"<h1>" in await person.read()
+
+
+async def test_info_says_what_clients_need():
+    found = await Request("GET", "/info").json()
+
+    assert found == {
+        "name": "Parley",
+        "version": found["version"],
+        "registration_open": True,
+        "single_user": False,
+        "languages": ["en", "zh-hans"],
+    }
+
+
+async def test_a_cross_site_form_is_a_problem():
+    """S18: Django's own refusal looks like ours."""
+    form = b"username=a&password=b"
+    request = Request(
+        "POST",
+        "/admin/login/",
+        body=form,
+        headers={
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Origin": "https://evil.example",
+        },
+    )
+
+    found = await problem(request)
+
+    assert (found["status"], found["code"]) == (403, "permission_denied")

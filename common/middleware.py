@@ -99,7 +99,7 @@ class EdgeMiddleware:
         if request.method == "HEAD" and response.streaming:
             response = _headers_of(response)
         response["X-Request-ID"] = request.request_id
-        if not response.streaming and "Content-Length" not in response:
+        if isinstance(response, HttpResponse) and "Content-Length" not in response:
             response["Content-Length"] = str(len(response.content))
         self.headers.add(request, response, api=is_api(request.path_info))
         self.metrics.end(request, response)

@@ -19,6 +19,7 @@ from rest_framework import exceptions as drf
 from rest_framework.fields import get_error_detail
 
 from common import errors
+from common.text import bounded
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -53,7 +54,7 @@ def as_app_error(exc: BaseException) -> errors.AppError | None:
         return _from_fields(exc.detail)
     if isinstance(exc, drf.APIException):
         kind = _BY_STATUS.get(exc.status_code)
-        return kind(str(exc.detail)) if kind else None
+        return kind(bounded(exc.detail)) if kind else None
     if isinstance(exc, _DATABASE_AWAY) or _connection_lost(exc):
         return errors.Unavailable(retry_after=2)
     for theirs, ours in _OURS.items():
@@ -83,9 +84,9 @@ def _from_fields(detail: Any) -> errors.Invalid:
                     if value:
                         walk(value, f"{path}.{number}" if path else str(number))
                 else:
-                    fields.setdefault(path or "non_field_errors", []).append(value)
+                    fields.setdefault(path or "non_field_errors", []).append(bounded(value))
         else:
-            fields.setdefault(path or "non_field_errors", []).append(node)
+            fields.setdefault(path or "non_field_errors", []).append(bounded(node))
 
     walk(detail, "")
     first = next(iter(fields.values()), [""])[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from typing import Any
 
 from django.conf import settings
 from limits import RateLimitItemPerSecond
@@ -70,10 +71,11 @@ def _items(limit_name: str) -> list[RateLimitItemPerSecond]:
 
 
 def _wait(item: RateLimitItemPerSecond, limit_name: str, subject: str) -> float:
-    return max(0.0, _ask("get_window_stats", item, limit_name, subject)[0] - time.time())
+    reset_time: float = _ask("get_window_stats", item, limit_name, subject)[0]
+    return max(0.0, reset_time - time.time())
 
 
-def _ask(operation: str, item: RateLimitItemPerSecond, *subject: str) -> object:
+def _ask(operation: str, item: RateLimitItemPerSecond, *subject: str) -> Any:
     """The store's answer; Redis that is down rests a moment, and memory answers meanwhile."""
     global _redis_rests_until  # noqa: PLW0603 one process, one Redis
     if settings.REDIS_URL and time.monotonic() >= _redis_rests_until:

@@ -15,7 +15,7 @@ from constance.backends.database import DatabaseBackend
 from django.conf import settings
 
 
-class Backend(DatabaseBackend):
+class Backend(DatabaseBackend):  # type: ignore[misc]  # Constance has no types
     """Constance's database backend with one read of all values every RUNTIME_SETTINGS_SECONDS.
 
     Its own `get` answers one value a query, and stores a default whenever one is read.

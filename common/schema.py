@@ -122,7 +122,7 @@ class AutoSchema(SpectacularSchema):
                 response["content"][MEDIA_TYPE] = {"schema": stream}
 
     def _component(self, name: str, schema: dict[str, Any]) -> Any:
-        component = ResolvedComponent(
+        component: Any = ResolvedComponent(  # type: ignore[no-untyped-call]
             name=name, type=ResolvedComponent.SCHEMA, object=name, schema=schema
         )
         self.registry.register_on_missing(component)

@@ -48,7 +48,7 @@ class SecurityHeaders:
     """
 
     def __init__(self) -> None:
-        self.csp = CSPMiddleware(lambda _request: None)  # type: ignore[arg-type, return-value]
+        self.csp = CSPMiddleware(lambda _request: None)  # type: ignore[arg-type]
 
     def begin(self, request: Any) -> None:
         self.csp.process_request(request)

@@ -13,6 +13,9 @@ from common.errors import Invalid
 _UNSOUND = re.compile("[\x00\ud800-\udfff]")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
+_LONG_QUOTE = re.compile(r'"(.{99}).{2,}"', re.DOTALL)
+_LONG_WORD = re.compile(r"(\S{99})\S{2,}")
+
 
 def clean(text: str) -> str:
     """`text` with NUL and lone surrogates replaced by U+FFFD; for what a provider sent."""
@@ -51,6 +54,11 @@ def check_json(value: Any) -> Any:
         elif isinstance(node, list | tuple):
             waiting.extend(node)
     return value
+
+
+def bounded(sentence: object) -> str:
+    """A sentence of a library's, with what it repeats of the input cut to a hundred characters."""
+    return _LONG_WORD.sub(r"\1…", _LONG_QUOTE.sub(r'"\1…"', str(sentence)))
 
 
 def excerpt(text: object, *, characters: int = 100) -> str:

@@ -1,6 +1,7 @@
 """The ASGI application: what any server runs, and `manage.py serve` with all that belongs to it."""
 
 import os
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -16,7 +17,7 @@ from config.lifespan import lifespan
 from config.routing import HostCheck, router
 from config.static_files import StaticFiles
 
-application = ProtocolTypeRouter(
+application: Any = ProtocolTypeRouter(
     {
         "lifespan": lifespan,
         "http": StaticFiles(BodyLimits(StreamingHandler())),

@@ -9,8 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 import redis
+from celery import platforms
 from celery.beat import Scheduler
-from celery.platforms import SecurityWarning
 from django.conf import settings
 
 from config.celery import app
@@ -67,7 +67,7 @@ class EmbeddedWorker:
 
     def start(self) -> None:
         # Its fear is pickle; here messages are JSON (D3).
-        warnings.filterwarnings("ignore", category=SecurityWarning)
+        warnings.filterwarnings("ignore", category=platforms.SecurityWarning)  # type: ignore[attr-defined]
         self.worker = app.Worker(
             pool="threads",
             concurrency=4,

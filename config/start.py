@@ -38,7 +38,7 @@ def check_settings() -> None:
         message
         for check in checks.registry.registry.get_checks()
         if check.__module__ == ours
-        for message in check(app_configs=None)
+        for message in check(app_configs=None, databases=None)
     ]
     if errors := [message for message in found if message.is_serious()]:
         lines = [f"{error.id} {error.msg} {error.hint}" for error in errors]

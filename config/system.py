@@ -70,7 +70,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """For the holder of METRICS_TOKEN; without that setting, for programs on this machine (R11)."""
     if not _may_read_metrics(request):
         return problem_response(errors.Unauthenticated(), request)
-    return ExportToDjangoView(request)
+    exported: HttpResponse = ExportToDjangoView(request)
+    return exported
 
 
 def _may_read_metrics(request: HttpRequest) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from django.http import Http404
 from rest_framework.exceptions import NotAcceptable
@@ -21,7 +20,9 @@ class Negotiation(DefaultContentNegotiation):
     ) -> tuple[BaseRenderer, str]:
         choices: Sequence[BaseRenderer] = list(renderers)
         try:
-            chosen: Any = super().select_renderer(request, choices, format_suffix)
+            chosen: tuple[BaseRenderer, str] = super().select_renderer(
+                request, choices, format_suffix
+            )
         except (NotAcceptable, Http404):
             return choices[0], choices[0].media_type or ""
         return chosen

@@ -28,11 +28,9 @@ class CursorPagination(pagination.CursorPagination):
     page_size_query_param = "limit"
     ordering = "-id"
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: Any = None
-    ) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.signer = Signer(salt=f"cursor:{request.path}:{_caller(request)}")
-        page = super().paginate_queryset(queryset, request, view=view)
+        page: list[Any] | None = super().paginate_queryset(queryset, request, view=view)
         self.base_url = settings.PUBLIC_URL + request.path
         if kept := [
             (name, value)
@@ -70,7 +68,7 @@ class CursorPagination(pagination.CursorPagination):
             [list(self.ordering), cursor.offset, cursor.reverse, cursor.position], default=str
         )
         token = urlencode({self.cursor_query_param: self.signer.sign(plain.hex())})
-        return f"{self.base_url}{'&' if '?' in self.base_url else '?'}{token}"
+        return f"{self.base_url}{'&' if '?' in str(self.base_url) else '?'}{token}"
 
 
 def _caller(request: Request) -> str:

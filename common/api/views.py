@@ -87,11 +87,11 @@ class ApiMixin:
         return plain
 
 
-class ApiView(ApiMixin, APIView):
+class ApiView(ApiMixin, APIView):  # type: ignore[misc]  # the mixin's hooks are narrower
     """A view of one address. Answers leave it rendered, failures as problems."""
 
 
-class ApiViewSet(ApiMixin, GenericViewSet):  # type: ignore[type-arg]
+class ApiViewSet(ApiMixin, GenericViewSet):  # type: ignore[misc, type-arg]
     """A set of views over one kind of object."""
 
 

@@ -38,7 +38,7 @@ def test_the_refusal_says_how_long_to_wait(ten_a_minute):
     with pytest.raises(RateLimited) as refusal:
         rates.hit("test", "someone")
 
-    assert 55 < refusal.value.retry_after <= 60
+    assert 55 < (refusal.value.retry_after or 0) <= 60
     assert 56 <= int(refusal.value.headers()["Retry-After"]) <= 60
 
 
@@ -57,7 +57,7 @@ def test_the_narrower_of_two_windows_refuses(settings):
     with pytest.raises(RateLimited) as refusal:
         rates.hit("test", "someone")
 
-    assert refusal.value.retry_after > 3_500
+    assert (refusal.value.retry_after or 0) > 3_500
 
 
 def test_a_look_counts_nothing(ten_a_minute):

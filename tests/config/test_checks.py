@@ -55,7 +55,7 @@ def test_each_is_an_error_in_production(settings, setting, value, named):
     assert message.is_serious()
     assert message.msg.startswith(f"{named}:")
     assert message.hint
-    assert message.id.startswith("parley.E")
+    assert str(message.id).startswith("parley.E")
 
 
 @pytest.mark.parametrize(("setting", "value", "named"), UNFIT[:-1])
@@ -68,7 +68,7 @@ def test_each_is_a_warning_without(settings, setting, value, named):
 
     assert not message.is_serious()
     assert message.msg.startswith(f"{named}:")
-    assert message.id.startswith("parley.W")
+    assert str(message.id).startswith("parley.W")
 
 
 @pytest.mark.parametrize("production", [True, False])

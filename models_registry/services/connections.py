@@ -28,7 +28,14 @@ _SHORTEST_HINTED_KEY = 12
 _NEEDS_THE_KEY_ANEW = ("provider", "base_url", "scope")
 
 
-def create_connection(
+def create_connection(actor: Actor, **fields: Any) -> Connection:
+    """A new connection from the fields of `draft_connection`, which raises what there is."""
+    connection = draft_connection(actor, **fields)
+    insert_connection(connection)
+    return connection
+
+
+def draft_connection(
     actor: Actor,
     *,
     scope: str,
@@ -39,20 +46,22 @@ def create_connection(
     enabled: bool = True,
     resolve: bool = True,
 ) -> Connection:
-    """A new connection; nothing is sent to its address.
+    """A connection that could be stored; nothing is sent to its address.
 
     `resolve` looks the address up now; it is judged at every connect anyway. Raises
     PermissionDenied (a system one without the right) and Invalid.
     """
-    connection = Connection(name=name, enabled=enabled)
+    connection = Connection(name=name, enabled=enabled, provider=provider, base_url=base_url)
     _put_in_scope(connection, actor, scope)
-    connection.provider = provider
-    connection.base_url = base_url
     _seal(connection, api_key)
     _check(connection, actor, resolve=resolve)
+    return connection
+
+
+def insert_connection(connection: Connection) -> None:
+    """Store a draft."""
     with write_transaction():
         connection.save(force_insert=True)
-    return connection
 
 
 def change_connection(
@@ -67,27 +76,39 @@ def change_connection(
     Another `provider`, `base_url` or `scope` needs the key anew, if one is stored. Raises
     PermissionDenied and Invalid.
     """
-    check_may(actor, connection, "change")
-    before = {name: getattr(connection, name) for name in _NEEDS_THE_KEY_ANEW}
-    if "base_url" in changes:
-        changes = {**changes, "base_url": changes["base_url"].rstrip("/")}
-    moved = any(name in changes and changes[name] != before[name] for name in before)
-    if moved and connection.sealed_api_key and "api_key" not in changes:
-        raise Invalid.field("api_key", _("Enter the key again to change this."))
-    for name in ("name", "enabled", "provider", "base_url"):
-        if name in changes:
-            setattr(connection, name, changes[name])
-    rescoped = changes.get("scope", connection.scope) != connection.scope
-    if rescoped:
-        _put_in_scope(connection, actor, changes["scope"])
-    if "api_key" in changes:
-        _seal(connection, changes["api_key"])
-    _check(connection, actor, resolve=resolve and moved)
+    owner_before = connection.owner_id
+    draft_change(connection, actor=actor, changes=changes, resolve=resolve)
     with write_transaction():
         connection.save(update_fields=_columns(changes))
-        if rescoped:
+        if connection.owner_id != owner_before:
             _move_models(connection)
     return connection
+
+
+def draft_change(
+    connection: Connection,
+    *,
+    actor: Actor,
+    changes: Mapping[str, Any],
+    resolve: bool = True,
+) -> None:
+    """Set `changes` on the object and store nothing; raises what `change_connection` raises."""
+    check_may(actor, connection, "change")
+    wanted = dict(changes)
+    if "base_url" in wanted:
+        wanted["base_url"] = wanted["base_url"].rstrip("/") or _default_url(connection, wanted)
+    moved = any(
+        name in wanted and wanted[name] != getattr(connection, name) for name in _NEEDS_THE_KEY_ANEW
+    )
+    if moved and connection.sealed_api_key and "api_key" not in wanted:
+        raise Invalid.field("api_key", _("Enter the key again to change this."))
+    for name in wanted.keys() & {"name", "enabled", "provider", "base_url"}:
+        setattr(connection, name, wanted[name])
+    if wanted.get("scope", connection.scope) != connection.scope:
+        _put_in_scope(connection, actor, wanted["scope"])
+    if "api_key" in wanted:
+        _seal(connection, wanted["api_key"])
+    _check(connection, actor, resolve=resolve and moved)
 
 
 def delete_connection(connection: Connection, *, actor: Actor) -> None:
@@ -108,6 +129,11 @@ def set_enabled(connections: list[Connection], *, actor: Actor, enabled: bool) -
     with write_transaction():
         chosen = Connection.objects.filter(pk__in=[each.pk for each in connections])
         return chosen.exclude(enabled=enabled).update(enabled=enabled)
+
+
+def _default_url(connection: Connection, changes: Mapping[str, Any]) -> str:
+    vendor = VENDORS.get(changes.get("provider", connection.provider))
+    return vendor.base_url if vendor else ""
 
 
 def _columns(changes: Mapping[str, Any]) -> set[str]:

@@ -70,7 +70,7 @@ def create_model(
     for field, value in (known_fields(fields["upstream_name"]) | fields).items():
         setattr(model, field, value)
     model.everyone = scope == SYSTEM and access is None
-    model.fallbacks = _fallback_ids(model, fallbacks)
+    model.fallbacks = fallback_ids(model, fallbacks)
     with _named_once(), write_transaction():
         model.save(force_insert=True)
         if access is not None:
@@ -94,7 +94,7 @@ def change_model(model: ChatModel, *, actor: Actor, changes: Mapping[str, Any]) 
         setattr(model, name, changes[name])
         columns.add(name)
     if "fallbacks" in changes:
-        model.fallbacks = _fallback_ids(model, changes["fallbacks"])
+        model.fallbacks = fallback_ids(model, changes["fallbacks"])
         columns.add("fallbacks")
     with _named_once(), write_transaction():
         model.save(update_fields=columns)
@@ -181,6 +181,25 @@ def ensure_offline_model() -> None:
             )
 
 
+def fallback_ids(model: ChatModel, names: Iterable[str]) -> list[str]:
+    """Ids of models that may stand in: of the same owner, or the deployment's."""
+    wanted = list(dict.fromkeys(names))
+    if len(wanted) > MOST_FALLBACKS:
+        raise Invalid.field(
+            "fallbacks", _("Name at most %(count)d models.") % {"count": MOST_FALLBACKS}
+        )
+    if not wanted:
+        return []
+    system = ChatModel.objects.filter(owner=None, name__in=wanted)
+    found = {each.name: each for each in system}
+    if model.owner_id is not None:
+        own = ChatModel.objects.filter(owner=model.owner_id, name__in=wanted)
+        found |= {each.name: each for each in own}
+    if any(name not in found or found[name].pk == model.pk for name in wanted):
+        raise Invalid.field("fallbacks", _("Name other models that you may use."))
+    return [str(found[name].pk) for name in wanted]
+
+
 def _connection_for(actor: Actor, scope: str, connection_id: UUID) -> Connection:
     if scope == SYSTEM:
         check_system(actor, ChatModel, "add")
@@ -212,25 +231,6 @@ def _set_access(model: ChatModel, access: Access) -> None:
     if model.everyone != access.everyone:
         model.everyone = access.everyone
         model.save(update_fields=["everyone"])
-
-
-def _fallback_ids(model: ChatModel, names: Iterable[str]) -> list[str]:
-    """Ids of models that may stand in: of the same owner, or the deployment's."""
-    wanted = list(dict.fromkeys(names))
-    if len(wanted) > MOST_FALLBACKS:
-        raise Invalid.field(
-            "fallbacks", _("Name at most %(count)d models.") % {"count": MOST_FALLBACKS}
-        )
-    if not wanted:
-        return []
-    system = ChatModel.objects.filter(owner=None, name__in=wanted)
-    found = {each.name: each for each in system}
-    if model.owner_id is not None:
-        own = ChatModel.objects.filter(owner=model.owner_id, name__in=wanted)
-        found |= {each.name: each for each in own}
-    if any(name not in found or found[name].pk == model.pk for name in wanted):
-        raise Invalid.field("fallbacks", _("Name other models that you may use."))
-    return [str(found[name].pk) for name in wanted]
 
 
 @contextmanager

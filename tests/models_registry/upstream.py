@@ -94,6 +94,8 @@ class Upstream:
         self.requests: list[Request] = []
         self.connections = 0
         self.models = ["gpt-4o", "mock"]
+        self.list_reply: Reply | None = None
+        """What the list of models is answered with instead of `models`."""
         self._replies: list[Reply] = []
         self._asked = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -170,6 +172,8 @@ class Upstream:
             await asyncio.gather(leaving, return_exceptions=True)
 
     def _reply_to(self, request):
+        if request.path.endswith("/models") and self.list_reply:
+            return self.list_reply
         if request.path.endswith("/models"):
             body = json.dumps({"data": [{"id": name} for name in self.models]}).encode()
             return Reply((body,), content_type="application/json")

@@ -27,7 +27,6 @@ class Attempt:
     """One counted try. `slowed`: too many failed on this account, from wherever."""
 
     counters: tuple[tuple[str, str], ...]
-    at: datetime
     slowed: bool
 
 
@@ -45,16 +44,20 @@ def count_attempt(*, account: str, address: str) -> Attempt:
             if not _count(scope, subject, now=now, bounded=scope != ACCOUNT):
                 raise LockedOut(retry_after=_wait(scope, subject, now=now))
         slowed = _failures(ACCOUNT, counters[1][1]) > settings.SIGN_IN_FAILURES[ACCOUNT][0]
-    return Attempt(counters, now, slowed)
+    return Attempt(counters, slowed)
 
 
 def give_back(attempt: Attempt) -> None:
-    """It was no failure after all."""
+    """It was no failure after all.
+
+    Should a window have ended meanwhile, the next one begins one lower: no harm. To compare times
+    would do some, as whoever waits for a row may carry an earlier one than its window's start.
+    """
     with write_transaction():
         for scope, subject in attempt.counters:
-            SignInFailures.objects.filter(
-                scope=scope, subject=subject, count__gt=0, window_start__lte=attempt.at
-            ).update(count=F("count") - 1)
+            SignInFailures.objects.filter(scope=scope, subject=subject, count__gt=0).update(
+                count=F("count") - 1
+            )
 
 
 def purge() -> int:

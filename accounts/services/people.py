@@ -128,18 +128,29 @@ def ensure_first_admin() -> User | None:
     """
     if not (settings.ADMIN_USERNAME and settings.ADMIN_EMAIL and settings.ADMIN_PASSWORD):
         return None
-    if User.objects.filter(groups__name=Role.ADMIN).exists():
+    if _has_administrator():
         return None
-    user = registration.prepare_person(
-        username=settings.ADMIN_USERNAME,
-        email=settings.ADMIN_EMAIL,
-        password=settings.ADMIN_PASSWORD,
-    )
-    with write_transaction():
-        _lock_administration()
-        if User.objects.filter(groups__name=Role.ADMIN).exists():
+    try:
+        user = registration.prepare_person(
+            username=settings.ADMIN_USERNAME,
+            email=settings.ADMIN_EMAIL,
+            password=settings.ADMIN_PASSWORD,
+        )
+        with write_transaction():
+            _lock_administration()
+            return (
+                None
+                if _has_administrator()
+                else registration.insert_person(user, roles=[Role.ADMIN])
+            )
+    except Invalid:
+        if _has_administrator():  # the name is taken, by the one that another process made
             return None
-        return registration.insert_person(user, roles=[Role.ADMIN])
+        raise
+
+
+def _has_administrator() -> bool:
+    return User.objects.filter(groups__name=Role.ADMIN).exists()
 
 
 def check_holds(actor: User | None, roles: Iterable[str]) -> None:
@@ -155,4 +166,5 @@ def check_holds(actor: User | None, roles: Iterable[str]) -> None:
 
 def _lock_administration() -> None:
     """Two administrators who remove each other at once: the second waits, then is refused."""
-    Group.objects.select_for_update().filter(name=Role.ADMIN).first()
+    registration.groups_named([Role.ADMIN])
+    Group.objects.select_for_update().get(name=Role.ADMIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,8 +52,8 @@ class SigningKeys(TokenBackend):
             raise TokenBackendError("token") from exc
 
     def _decode(self, text: str) -> dict[str, Any]:
-        for number, key in enumerate(settings.SIGNING_KEYS, start=1):
-            try:
+        for key in settings.SIGNING_KEYS:
+            with suppress(jwt.InvalidSignatureError):
                 claims: dict[str, Any] = jwt.decode(
                     text,
                     key,
@@ -62,10 +63,6 @@ class SigningKeys(TokenBackend):
                     leeway=self.get_leeway(),
                     options={"require": ["exp", "iat", "sub", "jti", "aud", "iss"]},
                 )
-            except jwt.InvalidSignatureError:
-                if number == len(settings.SIGNING_KEYS):
-                    raise
-            else:
                 return claims
         raise TokenBackendError("key")
 

@@ -262,3 +262,19 @@ def test_of_eight_uses_at_once_one_counts(person, settings):
 )
 def test_a_broken_request_is_invalid(body):
     assert problem(Api().post("auth/forgot-password", body)) == (400, "invalid")
+
+
+def test_who_is_suspended_while_it_is_hashed_stays_outside(mina, link, monkeypatch):
+    """S14: the last look is inside the transaction."""
+    real = passwords.make_password
+
+    def slow(password):
+        people.suspend(mina, actor=None)
+        return real(password)
+
+    monkeypatch.setattr(passwords, "make_password", slow)
+
+    assert problem(reset(link)) == (401, "token_invalid")
+    before = mina.password
+    mina.refresh_from_db()
+    assert mina.password == before

@@ -278,3 +278,10 @@ def test_an_address_that_cannot_be_is_refused(mina, person, email):
         people.change_email(mina, email, actor=None)
 
     assert User.objects.get(username="mina").email == "mina@example.org"
+
+
+def test_the_same_address_again_is_no_news(mina, committed, mailoutbox):
+    with committed():
+        people.change_email(mina, mina.email, actor=None)
+
+    assert not mailoutbox

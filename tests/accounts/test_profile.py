@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from accounts.models import OutgoingMail, User
+from accounts.services import profile
+from common.errors import Invalid
 from tests.accounts.conftest import Api, problem
 
 pytestmark = pytest.mark.django_db
@@ -146,3 +148,12 @@ def test_no_answer_is_kept_by_a_cache(mina, device):
     assert {"authorization", "cookie", "origin"} <= {
         name.strip().lower() for name in answer["Vary"].split(",")
     }
+
+
+def test_the_service_writes_no_other_field(mina):
+    """A4: whatever a caller above it lets through."""
+    with pytest.raises(Invalid):
+        profile.update_profile(mina, display_name="X", is_staff=True)
+
+    mina.refresh_from_db()
+    assert (mina.display_name, mina.is_staff) == ("", False)

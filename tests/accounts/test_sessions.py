@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.models import SignIn
+from accounts.services import sign_ins
 from tests.accounts.conftest import problem
 
 pytestmark = pytest.mark.django_db
@@ -87,3 +90,19 @@ def test_use_is_noted_at_most_once_a_minute(mina, device):
         clock.shift(timedelta(seconds=1))
         phone.works()
         assert SignIn.objects.get().last_used_at == timezone.now()
+
+
+def test_a_full_disk_keeps_nobody_from_reading(mina, device, monkeypatch):
+    """F8: that a device was used cannot be noted; the request goes on."""
+
+    @contextmanager
+    def refuse():
+        raise OperationalError("database or disk is full")
+        yield
+
+    with time_machine.travel(timezone.now() + timedelta(minutes=5), tick=False):
+        phone = device(mina)
+        SignIn.objects.update(last_used_at=timezone.now() - timedelta(minutes=2))
+        monkeypatch.setattr(sign_ins, "write_transaction", refuse)
+
+        assert phone.works()

@@ -53,8 +53,7 @@ async def test_a_process_is_killed_in_mid_answer_and_nothing_is_lost(servers_at,
             start = await anext(stream)
             await anext(stream)
             message = start["message_id"]
-            if first is second:
-                await until_checkpointed(person, message, "Saved so far")
+            await until_checkpointed(person, message, "Saved so far")
             first.send_signal(signal.SIGKILL)
             first.wait()
         survivor = second

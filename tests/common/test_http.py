@@ -1,0 +1,407 @@
+"""Section 4 of SECURITY: where outbound connections may go, and what they carry."""
+
+import asyncio
+import http.server
+import socket
+import ssl
+import threading
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from common import http as outbound
+from common.errors import Invalid
+from common.http import ForbiddenAddress, check_header_value, check_url, guarded_session
+from common.reachable import may_reach
+
+# What names, forms and tricks lead to.
+CLOSED_TO_OTHERS = [
+    "127.0.0.1",
+    "127.1.2.3",
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "100.64.0.1",
+    "::1",
+    "fc00::1",
+    "fd12:3456::1",
+    "::ffff:7f00:1",
+    "::ffff:10.0.0.1",
+    "::ffff:0:127.0.0.1",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b:1::10.0.0.1",
+    "2002:7f00:1::",
+    "2002:c0a8:101::1",
+]
+CLOSED_TO_ALL = [
+    "0.0.0.0",  # noqa: S104
+    "0.1.2.3",
+    "169.254.0.1",
+    "169.254.169.254",
+    "100.100.100.200",
+    "192.0.0.192",
+    "192.0.0.8",
+    "192.0.2.1",
+    "168.63.129.16",
+    "198.18.0.1",
+    "198.51.100.1",
+    "203.0.113.1",
+    "224.0.0.1",
+    "239.255.255.250",
+    "255.255.255.255",
+    "240.0.0.1",
+    "::",
+    "fe80::1",
+    "fec0::1",
+    "ff02::1",
+    "fd00:ec2::254",
+    "fd20:ce::254",
+    "2001:db8::1",
+    "2001::1",
+    "3fff::1",
+    "5f00::1",
+    "::ffff:169.254.169.254",
+    "64:ff9b::169.254.169.254",
+    "2002:a9fe:a9fe::1",
+    "::169.254.169.254",
+    "nonsense",
+    "",
+]
+OPEN_TO_ALL = [
+    "8.8.8.8",
+    "1.1.1.1",
+    "172.32.0.1",
+    "100.128.0.1",
+    "2606:4700::1111",
+    "::ffff:8.8.8.8",
+    "64:ff9b::808:808",
+    "2002:808:808::1",
+]
+
+
+@pytest.mark.parametrize("address", CLOSED_TO_OTHERS)
+def test_private_addresses_are_for_staff(address):
+    """O3"""
+    assert not may_reach(address, allow_private=False)
+    assert may_reach(address, allow_private=True)
+
+
+@pytest.mark.parametrize("address", CLOSED_TO_ALL)
+def test_some_addresses_are_for_nobody(address):
+    """O3, O4"""
+    assert not may_reach(address, allow_private=False)
+    assert not may_reach(address, allow_private=True)
+
+
+@pytest.mark.parametrize("address", OPEN_TO_ALL)
+def test_the_rest_is_open(address):
+    assert may_reach(address, allow_private=False)
+    assert may_reach(ip_address(address), allow_private=True)
+
+
+def test_a_scope_does_not_hide_an_address():
+    assert not may_reach("fe80::1%eth0", allow_private=True)
+
+
+class TestAtSave:
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "127.1",
+            "0177.0.0.1",
+            "2130706433",
+            "0x7f000001",
+            "①②⑦.0.0.1",
+            "0",
+            "localhost",
+            "10.255.0.1",
+            "[::1]",
+            "[::]",
+            "[::ffff:7f00:1]",
+            "[::127.0.0.1]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+            "[fe80::1]",
+            "[fec0::1]",
+        ],
+    )
+    def test_every_way_to_write_a_closed_address_is_refused(self, host):
+        """O3"""
+        with pytest.raises(Invalid) as refusal:
+            check_url(f"https://{host}/v1", staff=False)
+
+        assert set(refusal.value.errors) == {"base_url"}
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "file:///etc/passwd",
+            "ftp://8.8.8.8/",
+            "//8.8.8.8/",
+            "https://",
+            "https:///v1",
+            "https://user@8.8.8.8/",
+            "https://user:pass@8.8.8.8/",
+            "https://8.8.8.8/#x",
+            "https://8.8.8.8/?x",
+            "https://8.8.8.8:0/",
+            "https://8.8.8.8:25/",
+            "https://8.8.8.8:1023/",
+            "https://8.8.8.8:65536/",
+            "https://8.8.8.8:x/",
+            "https://[::1%25lo]/",
+            "https://[8.8.8.8/",
+            "https://8.8.8.8/\r\nHost: x",
+            "https://8.8.8.8/\x00",
+            "https://8.8.8.8\\@127.0.0.1/",
+            "https://8.8.8.8/a b",
+            "\thttps://8.8.8.8/",
+            "https://exämple.org/",
+            "https://8.8.8.8/" + "x" * 500,
+            "",
+        ],
+    )
+    def test_what_is_no_plain_web_address_is_refused_to_all(self, url):
+        """O5"""
+        for staff in (False, True):
+            with pytest.raises(Invalid):
+                check_url(url, staff=staff)
+
+    @pytest.mark.parametrize("port", ["", ":80", ":443", ":1024", ":11434", ":65535"])
+    def test_ports_that_are_allowed(self, port):
+        """O5"""
+        check_url(f"https://8.8.8.8{port}/v1", staff=False)
+
+    def test_plain_http_is_for_staff(self, settings):
+        """O5"""
+        with pytest.raises(Invalid):
+            check_url("http://8.8.8.8/", staff=False)
+        check_url("http://8.8.8.8/", staff=True)
+        settings.ALLOW_PRIVATE_UPSTREAMS = True
+        check_url("http://127.0.0.1:11434/v1", staff=False)
+
+    def test_every_address_of_a_name_must_pass(self, monkeypatch):
+        """O3"""
+        monkeypatch.setattr(
+            socket, "getaddrinfo", _resolving({"two.test": ["8.8.8.8", "10.0.0.1"]})
+        )
+
+        with pytest.raises(Invalid):
+            check_url("https://two.test/", staff=False)
+
+    def test_a_name_that_resolves_to_nothing_or_not_in_time_is_refused(self, monkeypatch):
+        monkeypatch.setattr(outbound, "_RESOLVE_SECONDS", 0.05)
+        over = threading.Event()
+        with pytest.raises(Invalid):
+            check_url("https://nowhere.invalid/", staff=False)
+
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(5))
+        try:
+            with pytest.raises(Invalid):
+                check_url("https://slow.test/", staff=False)
+        finally:
+            over.set()
+
+    def test_the_form_alone_can_be_checked(self, monkeypatch):
+        monkeypatch.setattr(socket, "getaddrinfo", None)
+
+        check_url("https://example.org/v1", staff=False, resolve=False)
+
+    @pytest.mark.parametrize("value", ["", "a b", "a\r\nX: y", "a\0", "ä"])
+    def test_what_would_break_a_header_is_refused(self, value):
+        """O5"""
+        with pytest.raises(Invalid):
+            check_header_value(value, field="api_key")
+
+
+class TestAtConnect:
+    async def test_a_literal_address_is_judged(self, listener):
+        """O2: a custom resolver alone would not be asked for it."""
+        with pytest.raises(aiohttp.ClientConnectorError) as failure:
+            await _get(f"http://127.0.0.1:{listener.port}/", allow_private=False)
+
+        assert isinstance(failure.value.os_error, ForbiddenAddress)
+        assert listener.requests == []
+
+    async def test_a_name_is_judged_by_what_it_resolves_to_now(self, listener, monkeypatch):
+        """O2: public when it was saved, loopback when it is used."""
+        answers = {"rebind.test": ["8.8.8.8"]}
+        monkeypatch.setattr(socket, "getaddrinfo", _resolving(answers))
+        check_url(f"https://rebind.test:{listener.port}/", staff=False)
+        answers["rebind.test"] = ["127.0.0.1"]
+
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await _get(f"http://rebind.test:{listener.port}/", allow_private=False)
+
+        assert listener.requests == []
+
+    async def test_one_bad_address_spoils_a_name(self, listener, monkeypatch):
+        """O3"""
+        monkeypatch.setattr(
+            socket, "getaddrinfo", _resolving({"two.test": ["127.0.0.1", "169.254.169.254"]})
+        )
+
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await _get(f"http://two.test:{listener.port}/", allow_private=True)
+
+        assert listener.requests == []
+
+    async def test_metadata_stays_closed_to_staff(self):
+        """O4"""
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await _get("http://169.254.169.254/latest/meta-data/", allow_private=True)
+
+    async def test_what_is_allowed_arrives(self, listener):
+        assert await _get(f"http://127.0.0.1:{listener.port}/", allow_private=True) == 200
+        assert await _get(f"http://localhost:{listener.port}/", allow_private=True) == 200
+
+    async def test_proxies_netrc_and_cookies_are_off(self, listener, monkeypatch, tmp_path):
+        """O7"""
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine 127.0.0.1 login a password b")
+        monkeypatch.setenv("NETRC", str(netrc))
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:1")
+        listener.cookie = "a=b"
+        url = f"http://127.0.0.1:{listener.port}/"
+
+        async with guarded_session(allow_private=True) as session:
+            for _ in range(2):
+                async with session.get(url) as response:
+                    assert response.status == 200
+
+        for headers in listener.requests:
+            assert not {"authorization", "cookie", "proxy-authorization"} & headers.keys()
+
+
+class TestEncryption:
+    """O11: verification is always on; authorities can be added, none removed."""
+
+    async def test_a_self_signed_server_is_refused(self, tls_listener, settings):
+        settings.UPSTREAM_CA_FILE = ""
+
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await _get(f"https://localhost:{tls_listener.port}/", allow_private=True)
+
+    async def test_an_authority_of_the_deployment_is_believed(self, tls_listener, settings):
+        settings.UPSTREAM_CA_FILE = str(tls_listener.certificate)
+
+        assert await _get(f"https://localhost:{tls_listener.port}/", allow_private=True) == 200
+
+    def test_the_usual_authorities_stay(self, tls_listener, settings):
+        settings.UPSTREAM_CA_FILE = ""
+        usual = outbound.tls_context().cert_store_stats()["x509_ca"]
+        settings.UPSTREAM_CA_FILE = str(tls_listener.certificate)
+
+        context = outbound.tls_context()
+
+        assert context.cert_store_stats()["x509_ca"] >= usual > 50
+        assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+async def _get(url, *, allow_private):
+    async with (
+        asyncio.timeout(10),
+        guarded_session(allow_private=allow_private) as session,
+        session.get(url, allow_redirects=False) as response,
+    ):
+        return response.status
+
+
+def _resolving(answers):
+    """getaddrinfo for these names; the real one for others."""
+    real = socket.getaddrinfo
+
+    def resolve(host, port, *args, **kwargs):
+        if host not in answers:
+            return real(host, port, *args, **kwargs)
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in answers[host]
+        ]
+
+    return resolve
+
+
+class _Listener:
+    def __init__(self, context=None):
+        self.requests = []
+        self.cookie = None
+        listener = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                listener.requests.append(
+                    {name.lower(): text for name, text in self.headers.items()}
+                )
+                self.send_response(200)
+                if listener.cookie:
+                    self.send_header("Set-Cookie", listener.cookie)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if context:
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def listener():
+    made = _Listener()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tls_listener(tmp_path):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    _self_signed(certificate, key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    made = _Listener(context)
+    made.certificate = certificate
+    yield made
+    made.close()
+
+
+def _self_signed(certificate, key):
+    secret = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(secret.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(secret, hashes.SHA256())
+    )
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        secret.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )

@@ -42,12 +42,12 @@ def person(db) -> Callable[..., User]:
 
 
 @pytest.fixture
-def mina(person) -> User:
+def mina(person: Callable[..., User]) -> Any:
     return person("mina")
 
 
 @pytest.fixture
-def root(person) -> User:
+def root(person: Callable[..., User]) -> Any:
     return person("root", roles=[Role.ADMIN])
 
 
@@ -79,7 +79,7 @@ class Device:
         )
 
     def works(self) -> bool:
-        return self.call("GET", "users/me").status_code == 200
+        return bool(self.call("GET", "users/me").status_code == 200)
 
     def take(self, answer: Any) -> None:
         self.access, self.refresh = answer.json()["access_token"], answer.json()["refresh_token"]
@@ -178,7 +178,7 @@ def forgot(committed):
 
 
 def link_in(message):
-    address = re.search(r"^https?://\S+token=\S+$", message.body, re.MULTILINE)[0]
+    (address,) = re.findall(r"^https?://\S+token=\S+$", str(message.body), re.MULTILINE)
     parts = urlsplit(address)
     return address, {name: values[0] for name, values in parse_qs(parts.query).items()}
 

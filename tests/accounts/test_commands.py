@@ -8,7 +8,6 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.management.commands import create_admin
 from accounts.models import Role, User
 from accounts.services.people import roles_of
 from tests.accounts.conftest import PASSWORD, Api
@@ -72,14 +71,14 @@ class TestCreateAdmin:
     def test_people_are_asked(self, run, monkeypatch):
         answers = iter(["root", "root@example.org"])
         monkeypatch.setattr("builtins.input", lambda _label: next(answers))
-        monkeypatch.setattr(create_admin.getpass, "getpass", lambda _label: PASSWORD)
+        monkeypatch.setattr("getpass.getpass", lambda _label: PASSWORD)
 
         assert run("create_admin", terminal=True)[0] == 0
         assert User.objects.administrators().count() == 1
 
     def test_two_different_passwords_are_refused(self, run, monkeypatch):
         answers = iter(["one fine password", "two fine passwords"])
-        monkeypatch.setattr(create_admin.getpass, "getpass", lambda _label: next(answers))
+        monkeypatch.setattr("getpass.getpass", lambda _label: next(answers))
 
         words = ("--username", "root", "--email", "r@example.org")
         assert run("create_admin", *words, terminal=True)[0] == 2

@@ -215,5 +215,8 @@ def test_a_session_tells_who_it_is_in_one_query(root, signed_in, django_assert_n
     with django_assert_num_queries(1):
         caller = caller_from_session(key)
 
+    assert caller
     assert caller.user == root
+    assert caller.sign_in
+    assert caller.expires_at
     assert caller.expires_at <= caller.sign_in.expires_at

@@ -55,6 +55,7 @@ def test_a_bearer_names_the_caller(mina, device):
     caller = caller_from_handshake(scope(token=phone.access))
 
     assert caller.user == mina
+    assert caller.sign_in
     assert str(caller.sign_in.pk) == phone.sign_in_id
     assert caller.expires_at is not None
 

@@ -6,13 +6,17 @@ import threading
 import time
 
 import pytest
-from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, make_password
+from django.contrib.auth.hashers import (
+    Argon2PasswordHasher,
+    check_password,
+    make_password,
+    verify_password,
+)
 from django.db import connection
 from django.test import override_settings
 
 from accounts import hashers
 from accounts.models import SignInFailures
-from accounts.services import passwords
 from common.errors import RateLimited
 from tests.accounts.conftest import PASSWORD, Api, at_once, problem
 
@@ -104,13 +108,13 @@ def test_nobody_holds_a_connection_at_the_hasher(person, monkeypatch):
     """F6, S10: else a burst of sign-ins would keep the pool from everybody else."""
     person("mina")
     open_ = []
-    real = passwords.verify_password
+    real = verify_password
 
     def verify(password, encoded):
         open_.append(connection.connection is not None)
         return real(password, encoded)
 
-    monkeypatch.setattr(passwords, "verify_password", verify)
+    monkeypatch.setattr("accounts.services.passwords.verify_password", verify)
 
     assert Api().login("mina").status_code == 200
     assert open_ == [False]

@@ -102,7 +102,7 @@ def test_a_mail_server_that_refuses_is_asked_again_later_and_not_for_ever(
         tries.append(timezone.now())
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(mails.EmailMessage, "send", refuse)
+    monkeypatch.setattr("accounts.services.mails.EmailMessage.send", refuse)
     settings.MAIL_ATTEMPTS = 3
     post(mina)
     with time_machine.travel(timezone.now(), tick=False) as clock:

@@ -217,6 +217,7 @@ class TestTheFirstAdministrator:
     def test_is_made_from_the_environment_once(self, settings):
         made = people.ensure_first_admin()
 
+        assert made
         assert people.roles_of(made) == ["admin"]
         assert Api().login("root").status_code == 200
         settings.ADMIN_USERNAME, settings.ADMIN_EMAIL = "other", "other@example.org"

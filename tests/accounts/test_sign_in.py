@@ -12,7 +12,6 @@ from django.test import override_settings
 from django.utils import timezone
 
 from accounts.models import SignIn, SignInFailures, User
-from accounts.services import authentication, passwords
 from tests.accounts.conftest import PASSWORD, Api, at_once, problem
 
 pytestmark = pytest.mark.django_db
@@ -170,7 +169,7 @@ def test_fifty_failures_on_an_account_make_it_slow_and_lock_nobody_out(mina, set
     """S8: per account, delays only."""
     settings.SIGN_IN_FAILURES = settings.SIGN_IN_FAILURES | {"account": (3, 3600)}
     settings.SIGN_IN_DELAY_SECONDS = 17
-    with mock.patch.object(authentication.time, "sleep") as sleep:
+    with mock.patch("accounts.services.authentication.time.sleep") as sleep:
         for number in range(3):
             Api(f"198.51.100.{number}").login("mina", WRONG)
         assert not sleep.called
@@ -195,13 +194,13 @@ def test_of_twenty_guesses_at_once_five_are_checked(person):
     """S8: the count is raised before the hasher runs, by a conditional UPDATE."""
     person("mina")
     checked = []
-    real = passwords.verify_password
+    real = hashers.verify_password
 
     def verify(password, encoded):
         checked.append(password)
         return real(password, encoded)
 
-    with mock.patch.object(passwords, "verify_password", verify):
+    with mock.patch("accounts.services.passwords.verify_password", verify):
         answers = at_once(20, lambda _: Api().login("mina", WRONG))
 
     assert len(checked) == 5
@@ -224,7 +223,7 @@ def test_many_right_passwords_at_once_all_get_in(person, settings):
 @pytest.mark.parametrize("password", ["x" * 129, "長" * 171, "x" * 1_000_000])
 def test_an_endless_password_never_reaches_the_hasher(api, mina, password):
     """S9: 128 characters, 512 bytes."""
-    with mock.patch.object(passwords, "verify_password") as verify:
+    with mock.patch("accounts.services.passwords.verify_password") as verify:
         answer = api.login("mina", password)
 
     assert problem(answer) == (400, "invalid")
@@ -255,14 +254,14 @@ def test_an_old_hash_is_renewed_when_its_owner_comes(api, mina):
 
 def test_a_password_changed_while_it_was_checked_opens_nothing(api, mina):
     """S3: the door that was knocked at has another lock by now."""
-    real = passwords.verify_password
+    real = hashers.verify_password
 
     def slow(password, encoded):
         verdict = real(password, encoded)
         User.objects.filter(pk=mina.pk).update(password=hashers.make_password("another one 77"))
         return verdict
 
-    with mock.patch.object(passwords, "verify_password", slow):
+    with mock.patch("accounts.services.passwords.verify_password", slow):
         answer = api.login("mina")
 
     assert problem(answer) == (401, "invalid_credentials")

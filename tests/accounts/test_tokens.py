@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from typing import Any
 from uuid import uuid4
 
 import jwt
@@ -165,9 +166,8 @@ def test_another_algorithm_is_refused(mina, device, alg):
     """S6"""
     phone = device(mina)
     payload = claims(mina, phone.sign_in_id)
-    token = jwt.encode(
-        payload, None if alg == "none" else django_settings.SIGNING_KEYS[0], algorithm=alg
-    )
+    key: Any = None if alg == "none" else django_settings.SIGNING_KEYS[0]
+    token = jwt.encode(payload, key, algorithm=alg)
 
     assert problem(me(token)) == (401, "token_invalid")
 
@@ -266,6 +266,7 @@ def test_a_request_asks_once_who_is_calling(mina, device, django_assert_num_quer
     with django_assert_num_queries(1):
         caller = caller_from_bearer(phone.access)
 
+    assert caller.sign_in
     assert (caller.user, str(caller.sign_in.pk)) == (mina, phone.sign_in_id)
     assert caller.sender == f"user:{mina.pk}"
     assert caller.scopes is None

@@ -107,9 +107,11 @@ class Server:
             with refusal:
                 return Answer(refusal.code, _lower(refusal.headers), refusal.read())
 
-    def command(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *arguments: str, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """Run a `manage.py` command beside this server, on its data."""
-        return manage(*arguments, environ=self.environ, timeout=timeout)
+        return manage(*arguments, environ=self.environ, stdin=stdin, timeout=timeout)
 
     def send_signal(self, sent: int = signal.SIGTERM) -> None:
         self.process.send_signal(sent)
@@ -147,12 +149,13 @@ def environment(data_dir: Path, *, port: int, **environ: str) -> dict[str, str]:
 
 
 def manage(
-    *arguments: str, environ: dict[str, str], timeout: float = 60
+    *arguments: str, environ: dict[str, str], stdin: str | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
         env=environ,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -66,17 +66,34 @@ def open_client(endpoint: Endpoint) -> Client:
 class _Transport(AiohttpTransport):
     """Refuses packed bodies, and reads of an error no more than its beginning.
 
-    The openai client reads a refusal's whole body into memory before it raises.
+    The openai client reads a refusal's whole body into memory before it raises, and tells every
+    server about itself.
     """
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await super().handle_async_request(request)
+        response = await super().handle_async_request(_without_telling(request))
+        response.request = request  # the client looks for its own headers there
         if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
             await response.aclose()
             raise ProviderGarbled()
         if not response.is_success and isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _Beginning(response.stream, settings.PROVIDER_ERROR_BYTES)
         return response
+
+
+def _without_telling(request: httpx2.Request) -> httpx2.Request:
+    """The same request, less what the client says about itself and its settings."""
+    return httpx2.Request(
+        request.method,
+        request.url,
+        headers=[
+            (name, value)
+            for name, value in request.headers.multi_items()
+            if not name.startswith("x-stainless-")
+        ],
+        content=request.content,
+        extensions=request.extensions,
+    )
 
 
 class _Beginning(httpx2.AsyncByteStream):

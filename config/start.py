@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -183,5 +184,16 @@ def greeting(*, administrators: bool) -> str:
         f"  reference: {settings.PUBLIC_URL}/docs",
     ]
     if not administrators:
-        lines.append("  there is no administrator yet: run  python manage.py create_admin")
+        command = f"{_python()} manage.py create_admin"
+        lines.append(f"  there is no administrator yet: run  {command}")
     return "\n".join(lines)
+
+
+def _python() -> str:
+    """As one types it in the project's folder."""
+    own = Path(sys.executable)
+    return (
+        str(own.relative_to(settings.BASE_DIR))
+        if own.is_relative_to(settings.BASE_DIR)
+        else "python"
+    )

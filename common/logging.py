@@ -8,7 +8,18 @@ from typing import Any
 
 import structlog
 
-_QUIET = ("asyncio", "daphne", "django.server", "httpcore", "httpx", "httpx2", "kombu", "openai")
+_QUIET = (
+    "asyncio",
+    "constance",
+    "daphne",
+    "django.channels.server",
+    "django.server",
+    "httpcore",
+    "httpx",
+    "httpx2",
+    "kombu",
+    "openai",
+)
 
 
 def configure(options: dict[str, Any]) -> None:

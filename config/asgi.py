@@ -10,10 +10,12 @@ import django
 django.setup(set_prefix=False)
 
 from channels.routing import ProtocolTypeRouter
+from django.conf import settings
 
 from common.streaming import StreamingHandler
 from config.body_limits import BodyLimits
-from config.lifespan import lifespan
+from config.jobs import run_here
+from config.lifespan import StartAtFirstRequest, lifespan
 from config.routing import HostCheck, router
 from config.static_files import StaticFiles
 
@@ -24,3 +26,6 @@ application: Any = ProtocolTypeRouter(
         "websocket": HostCheck(router()),
     }
 )
+if settings.RUNSERVER:
+    run_here()
+    application = StartAtFirstRequest(application)

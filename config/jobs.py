@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import warnings
@@ -13,6 +14,8 @@ from celery import platforms
 from celery.beat import Scheduler
 from django.conf import settings
 
+from common import lifecycle
+from common.health import health_check
 from config.celery import app
 
 logger = logging.getLogger(__name__)
@@ -106,4 +109,20 @@ class EmbeddedWorker:
             self.threads[0].join(_JOIN_SECONDS)
 
 
-embedded_worker = EmbeddedWorker()
+def run_here() -> None:
+    """Have this process work through the jobs, and /health look at that very worker."""
+    worker = EmbeddedWorker()
+
+    async def start() -> None:
+        await asyncio.to_thread(worker.start)
+
+    async def stop() -> None:
+        await asyncio.to_thread(worker.stop)
+
+    async def look() -> None:
+        if not worker.is_alive():
+            raise ConnectionError
+
+    lifecycle.on_startup(start)
+    lifecycle.on_shutdown(stop)
+    health_check("jobs")(look)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -9,6 +10,20 @@ from common import lifecycle
 from common.errors import AppError
 
 logger = logging.getLogger(__name__)
+
+
+class StartAtFirstRequest:
+    """ASGI middleware for `runserver`, whose daphne tells nobody that it starts."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.start: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.start is None:
+            self.start = asyncio.create_task(lifecycle.start())
+        await asyncio.shield(self.start)
+        await self.app(scope, receive, send)
 
 
 async def lifespan(_scope: Any, receive: Any, send: Any) -> None:

@@ -17,9 +17,9 @@ import uvicorn
 from django.conf import settings
 
 from common import lifecycle
-from common.health import health_check
 from common.metrics import loop_lag_seconds
 from common.protocols import HttpProtocol, SocketProtocol
+from config import jobs
 
 logger = logging.getLogger(__name__)
 
@@ -102,31 +102,12 @@ async def _measure_lag() -> None:
             worst, since = 0.0, loop.time()
 
 
-def _run_jobs_here() -> None:
-    """Have this process work through the jobs, and /health look at that very worker."""
-    from config.jobs import embedded_worker  # noqa: PLC0415 a server without jobs need not load it
-
-    async def start() -> None:
-        await asyncio.to_thread(embedded_worker.start)
-
-    async def stop() -> None:
-        await asyncio.to_thread(embedded_worker.stop)
-
-    async def look() -> None:
-        if not embedded_worker.is_alive():
-            raise ConnectionError
-
-    lifecycle.on_startup(start)
-    lifecycle.on_shutdown(stop)
-    health_check("jobs")(look)
-
-
 def run(listener: socket.socket, *, when_started: Callable[[], None]) -> None:
     """Serve on a bound socket until a signal comes."""
     from config.asgi import application  # noqa: PLC0415 loads every app
 
     if settings.EMBEDDED_WORKER:
-        _run_jobs_here()
+        jobs.run_here()
     options: dict[str, Any] = {
         "loop": "uvloop",
         "http": HttpProtocol,

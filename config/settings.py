@@ -79,8 +79,9 @@ PROVIDERS_FROM_ENVIRONMENT = {
 }
 
 # Django
+RUNSERVER = "runserver" in sys.argv
 INSTALLED_APPS = [
-    *(["daphne"] if "runserver" in sys.argv else []),
+    *(["daphne"] if RUNSERVER else []),
     "unfold",
     "unfold.contrib.constance",
     "django.contrib.admin",

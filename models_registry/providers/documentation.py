@@ -18,7 +18,7 @@ QUESTION_CHARACTERS = 1_000
 
 _K1 = 1.2
 _B = 0.75
-# A word in a heading says more about its section than one in the text.
+# A word in a section's own heading says more about it than one in the text.
 _HEADING_WEIGHT = 4
 
 _WORDS = re.compile(r"[a-z0-9_]+|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
@@ -116,7 +116,8 @@ def _close(found: list[Section], path: str, titles: tuple[str, ...], lines: list
 
 def _counted(section: Section) -> Counter[str]:
     counts = Counter(words(section.text))
-    for word in words(" ".join(section.titles)):
+    counts.update(words(" ".join(section.titles[:-1])))
+    for word in words(" ".join(section.titles[-1:])):
         counts[word] += _HEADING_WEIGHT
     return counts
 

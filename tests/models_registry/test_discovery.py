@@ -1,0 +1,239 @@
+"""What the environment names becomes connections, and their lists become models."""
+
+import asyncio
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from models_registry import startup, tasks
+from models_registry.models import ChatModel, Connection, EnvironmentProvider
+from models_registry.services.connections import change_connection, delete_connection
+from models_registry.services.discovery import (
+    add_listed_models,
+    list_environment_models,
+    sync_environment_connections,
+)
+from models_registry.services.endpoints import endpoint_of
+from models_registry.services.models import delete_model
+from tests.models_registry.conftest import KEY
+from tests.models_registry.upstream import HANG, Reply, refusal
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def environment(settings):
+    def set_to(**openai):
+        settings.PROVIDERS_FROM_ENVIRONMENT = {
+            "openai": {"api_key": "", "base_url": ""} | openai,
+            "dashscope": {"api_key": "sk-not-yet", "base_url": ""},
+            "anthropic": {"api_key": "", "base_url": ""},
+        }
+
+    set_to()
+    return set_to
+
+
+@pytest.fixture
+def named(environment, upstream):
+    environment(api_key=KEY, base_url=upstream.url)
+    sync_environment_connections()
+    return Connection.objects.get(provider="openai")
+
+
+def list_models():
+    async_to_sync(list_environment_models)()
+
+
+def names():
+    return sorted(ChatModel.objects.values_list("name", flat=True))
+
+
+class TestConnections:
+    def test_nothing_named_nothing_made(self, environment):
+        sync_environment_connections()
+
+        assert not Connection.objects.exclude(provider="offline").exists()
+
+    def test_a_key_makes_a_system_connection(self, environment):
+        environment(api_key=KEY)
+
+        sync_environment_connections()
+
+        made = Connection.objects.get(provider="openai")
+        assert (made.scope, made.base_url) == ("system", "https://api.openai.com/v1")
+        assert endpoint_of(made, None).api_key == KEY
+
+    def test_an_address_alone_does_too(self, environment, upstream):
+        environment(base_url=upstream.url)
+
+        sync_environment_connections()
+
+        assert Connection.objects.get(provider="openai").sealed_api_key == ""
+
+    def test_once(self, named):
+        for _ in range(3):
+            sync_environment_connections()
+
+        assert Connection.objects.filter(provider="openai").count() == 1
+
+    def test_a_deleted_one_stays_deleted(self, named):
+        delete_connection(named, actor=None)
+
+        sync_environment_connections()
+        list_models()
+
+        assert not Connection.objects.filter(provider="openai").exists()
+
+    def test_key_and_address_follow_the_environment(self, named, environment, upstream):
+        list_models()
+        environment(api_key="sk-another-key", base_url=upstream.url)
+        sync_environment_connections()
+        named.refresh_from_db()
+        assert endpoint_of(named, None).api_key == "sk-another-key"
+        assert EnvironmentProvider.objects.get().listed_at is not None
+
+        environment(api_key="sk-another-key", base_url=upstream.url + "/two")
+        sync_environment_connections()
+        named.refresh_from_db()
+
+        assert named.base_url == upstream.url + "/two"
+        assert EnvironmentProvider.objects.get().listed_at is None
+
+    def test_a_key_that_cannot_be_decrypted_is_entered_anew(self, named, settings):
+        """K7"""
+        settings.ENCRYPTION_KEYS = ["another secret of thirty-two characters"]
+
+        sync_environment_connections()
+
+        named.refresh_from_db()
+        assert endpoint_of(named, None).api_key == KEY
+
+    @pytest.mark.parametrize(
+        "wrong", [{"base_url": "not an address"}, {"api_key": "two words"}, {"base_url": "ftp://x"}]
+    )
+    def test_what_cannot_be_used_is_said_and_stops_no_start(self, environment, wrong, caplog):
+        environment(**wrong)
+
+        sync_environment_connections()
+
+        assert not Connection.objects.filter(provider="openai").exists()
+        assert "OPENAI_BASE_URL" in caplog.text
+
+    def test_two_servers_at_once_make_one(self, environment, upstream):
+        environment(api_key=KEY, base_url=upstream.url)
+
+        async def both():
+            from common.db import in_thread  # noqa: PLC0415
+
+            await asyncio.gather(*(in_thread(sync_environment_connections)() for _ in range(2)))
+
+        async_to_sync(both)()
+
+        assert Connection.objects.filter(provider="openai").count() == 1
+
+
+class TestLists:
+    def test_every_model_becomes_one_open_to_all(self, named, upstream):
+        upstream.models = ["gpt-4o", "acme/own"]
+
+        list_models()
+
+        model = ChatModel.objects.get(name="gpt-4o")
+        assert names() == ["acme/own", "gpt-4o"]
+        assert (model.everyone, model.enabled, model.owner) == (True, True, None)
+        assert (model.context_window, model.input_price) == (128_000, 2_500_000_000)
+
+    def test_what_is_not_for_chat_is_left_disabled(self, named, upstream):
+        upstream.models = ["gpt-4o", "text-embedding-3-small", "whisper-1"]
+
+        list_models()
+
+        assert list(ChatModel.objects.filter(enabled=True).values_list("name", flat=True)) == [
+            "gpt-4o"
+        ]
+
+    def test_is_read_once(self, named, upstream):
+        list_models()
+        delete_model(ChatModel.objects.get(name="mock"), actor=None)
+        upstream.models = ["new", "mock"]
+
+        list_models()
+
+        assert names() == ["gpt-4o"]
+        assert len(upstream.requests) == 1
+
+    @pytest.mark.parametrize(
+        "reply",
+        [refusal(401), refusal(500), Reply((b"<html>",)), Reply((HANG,), raw=True)],
+        ids=["refused", "failed", "garbled", "silent"],
+    )
+    def test_is_read_again_until_it_worked(self, named, upstream, reply, settings, caplog):
+        settings.DISCOVERY_SECONDS = 0.2
+        upstream.list_reply = reply
+        list_models()
+        assert names() == []
+        assert "could not be listed yet" in caplog.text
+
+        upstream.list_reply = None
+        tasks.list_environment_models()
+
+        assert names() == ["gpt-4o", "mock"]
+
+    def test_a_name_that_is_taken_gets_the_provider_in_front(
+        self, named, upstream, system_connection
+    ):
+        add_listed_models(system_connection, ["gpt-4o"])
+
+        list_models()
+
+        assert names() == ["gpt-4o", "mock", "openai/gpt-4o"]
+        assert ChatModel.objects.get(name="openai/gpt-4o").upstream_name == "gpt-4o"
+
+    def test_listing_twice_adds_nothing(self, system_connection):
+        assert len(add_listed_models(system_connection, ["a", "b"])) == 2
+        assert len(add_listed_models(system_connection, ["a", "b", "c"])) == 1
+
+    def test_a_disabled_connection_is_not_asked(self, named, upstream):
+        change_connection(named, actor=None, changes={"enabled": False})
+
+        list_models()
+
+        assert upstream.requests == []
+
+    def test_an_undecryptable_one_is_not_asked(self, named, upstream, settings):
+        """K7"""
+        settings.ENCRYPTION_KEYS = ["another secret of thirty-two characters"]
+
+        list_models()
+
+        assert upstream.requests == []
+
+    def test_twice_at_once_stores_once(self, named, upstream):
+        """T7"""
+
+        async def both():
+            await asyncio.gather(list_environment_models(), list_environment_models())
+
+        async_to_sync(both)()
+
+        assert names() == ["gpt-4o", "mock"]
+
+
+async def test_a_start_offers_all_of_it(environment, upstream):
+    environment(api_key=KEY, base_url=upstream.url)
+
+    await startup.offer_models()
+
+    found = [name async for name in ChatModel.objects.values_list("name", flat=True)]
+    assert sorted(found) == ["gpt-4o", "mock", "offline"]
+
+
+async def test_a_start_does_not_wait_for_a_silent_server(environment, upstream, settings):
+    settings.DISCOVERY_SECONDS = 0.2
+    environment(api_key=KEY, base_url=upstream.url)
+    upstream.list_reply = Reply((HANG,), raw=True)
+
+    await startup.offer_models()
+
+    assert await upstream.requests[0].was_left()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
@@ -123,7 +124,7 @@ class AutoSchema(SpectacularSchema):
 
     def _component(self, name: str, schema: dict[str, Any]) -> Any:
         component: Any = ResolvedComponent(  # type: ignore[no-untyped-call]
-            name=name, type=ResolvedComponent.SCHEMA, object=name, schema=schema
+            name=name, type=ResolvedComponent.SCHEMA, object=name, schema=deepcopy(schema)
         )
         self.registry.register_on_missing(component)
         return component.ref

@@ -1,0 +1,97 @@
+"""G1, G2: what a log line may say, and that it is one line."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+import structlog
+from django.conf import settings
+
+from common.logging import configure
+from tests.asgi import Request
+
+FORGED = "anna\nERROR all is lost\r\x1b[31mred\u2028end"
+
+
+@pytest.fixture(params=["console", "json"])
+def logs(request):
+    """What is written in one of the two forms."""
+    configure({"level": "INFO", "format": request.param})
+    written = io.StringIO()
+    handler = logging.getLogger().handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(written)
+    yield written
+    configure(settings.LOGGING)
+
+
+def lines(logs: io.StringIO) -> list[str]:
+    return logs.getvalue().splitlines()
+
+
+def test_text_from_outside_starts_no_line(logs):
+    """G2: username `a\\nERROR x`."""
+    logging.getLogger("test").warning("Hello %s", FORGED)
+    structlog.get_logger("test").warning("hello", name=FORGED)
+
+    assert len(lines(logs)) == 2
+    assert not any(line.startswith("ERROR") for line in lines(logs))
+    assert "\x1b" not in logs.getvalue()
+
+
+def test_a_bug_shows_its_place_and_no_values(logs):
+    """G1: reports carry no frame locals."""
+    password = "hunter-" + "2" * 8
+    try:
+        len(password) / 0
+    except ZeroDivisionError:
+        logging.getLogger("test").exception("A bug")
+
+    assert "test_logging.py" in logs.getvalue()
+    assert password not in logs.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_request_is_one_line_without_its_secrets(logs):
+    """G1: no query, no header, no body; the request's id is there."""
+    request = Request(
+        "POST",
+        "/api/v1/auth/login?token=canary-query",
+        body={"username": "canary-name", "password": "canary-password"},
+        headers={
+            "X-Request-ID": "request-abcd",
+            "Cookie": "session=canary-cookie",
+            "Authorization": "Bearer canary-bearer",
+        },
+    )
+    await request.read()
+
+    (line,) = [line for line in lines(logs) if "parley.request" in line]
+    assert "request-abcd" in line
+    assert "/api/v1/auth/login" in line
+    assert str(request.status) in line
+    assert "canary" not in logs.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_shared_link_is_not_written_down(logs):
+    await Request("GET", "/share/canary-token").read()
+
+    assert "canary" not in logs.getvalue()
+
+
+def test_json_lines_are_json():
+    configure({"level": "INFO", "format": "json"})
+    written = io.StringIO()
+    handler = logging.getLogger().handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(written)
+
+    structlog.get_logger("test").info("hello", name="Zürich")
+    configure(settings.LOGGING)
+
+    found = json.loads(written.getvalue())
+    assert (found["event"], found["name"], found["level"]) == ("hello", "Zürich", "info")

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class ShellConfig(AppConfig):
@@ -7,3 +8,11 @@ class ShellConfig(AppConfig):
     name = "config"
     label = "shell"
     verbose_name = "Parley"
+
+    def ready(self) -> None:
+        from config import checks  # noqa: F401, PLC0415 registers itself
+
+        if settings.SENTRY_DSN:
+            from config import reports  # noqa: PLC0415 costs time that few need
+
+            reports.start()

@@ -109,6 +109,20 @@ def web_address(name: str, default: str = "") -> str:
     return value.rstrip("/")
 
 
+def report_address(name: str) -> str:
+    """Where Sentry takes reports: `https://key@host/project`."""
+    value = raw(name)
+    try:
+        parts = urlsplit(value)
+        sound = bool(parts.hostname and parts.username and parts.path.strip("/"))
+    except ValueError:
+        sound = False
+    if value and not sound:
+        note(name, "it is not an address of Sentry", f"For example {name}=https://key@host/1.")
+        return ""
+    return value
+
+
 def time_zone(name: str, default: str) -> str:
     value = raw(name) or default
     try:

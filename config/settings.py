@@ -311,4 +311,4 @@ LOG_LEVEL = env.text("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "
 LOG_FORMAT = env.text("LOG_FORMAT", "console", choices=("console", "json"))
 LOGGING_CONFIG = "common.logging.configure"
 LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}
-SENTRY_DSN = env.text("SENTRY_DSN")
+SENTRY_DSN = env.report_address("SENTRY_DSN")

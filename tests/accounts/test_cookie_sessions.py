@@ -47,6 +47,10 @@ def test_signing_in_on_a_page_makes_a_device_like_any_other(root, signed_in):
     sign_in = SignIn.objects.get()
 
     assert sign_in.user == root
+    assert (sign_in.expires_at - sign_in.last_used_at, sign_in.idle_seconds) == (
+        timedelta(hours=12),
+        3_600,
+    )
     assert Session.objects.get().sign_in == sign_in
     assert signed_in.get(ME).json()["username"] == "root"
     assert signed_in.get("/api/v1/users/me/sessions").json()["results"][0]["current"] is True

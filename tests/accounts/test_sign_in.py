@@ -104,6 +104,15 @@ def test_the_sixth_wrong_password_is_not_looked_at(api, mina):
     assert 0 < int(sixth["Retry-After"]) <= 900
 
 
+def test_a_suspended_person_is_counted_like_any_other(api, person):
+    """S7, S8: the right password of a suspended person is a failure, too."""
+    person("gone", is_active=False)
+    for _ in range(5):
+        assert problem(api.login("gone")) == (401, "invalid_credentials")
+
+    assert problem(api.login("gone")) == (429, "locked_out")
+
+
 def test_the_owner_gets_in_from_elsewhere(api, mina):
     """S8: nobody can lock somebody else out."""
     for _ in range(6):

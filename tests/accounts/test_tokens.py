@@ -92,7 +92,7 @@ def test_a_token_made_by_these_rules_is_believed(mina, device):
         {"sid": ...},
         {"sid": "x"},
         {"sid": None},
-        {"sid": str(uuid4())},
+        {"sid": "01890a5d-ac96-774b-bcce-b302099a8057"},
         {"sub": ...},
         {"sub": "text"},
         {"sub": {"a": 1}},
@@ -100,7 +100,7 @@ def test_a_token_made_by_these_rules_is_believed(mina, device):
         {"sub": None},
         {"sub": 10**30},
         {"sub": "1e999"},
-        {"sub": str(uuid4())},
+        {"sub": "01890a5d-ac96-774b-bcce-b302099a8057"},
         {"sub": "' OR 1=1 --"},
     ],
     ids=str,
@@ -133,7 +133,17 @@ def test_an_id_counts_in_its_one_spelling(mina, device, spelling):
 
 @pytest.mark.parametrize(
     "text",
-    ['{"exp": 1e999}', '{"exp": NaN}', '{"exp": -1e999}', "[]", "7", "null", '"x"', "[" * 700, ""],
+    [
+        '{"exp": 1e999}',
+        '{"exp": NaN}',
+        '{"exp": -1e999}',
+        "[]",
+        "7",
+        "null",
+        '"x"',
+        "[" * 1_400,
+        "",
+    ],
 )
 def test_a_payload_that_is_no_set_of_claims_is_refused(text):
     """S6: and never a 500."""

@@ -79,9 +79,16 @@ class SocketProtocol(WSProtocol):
         super().handle_ping(event)
 
     async def send(self, message: Any) -> None:
+        """Send, and wait until the peer has taken enough of it.
+
+        uvicorn waits before the next frame only; after the last one nobody would notice that a
+        megabyte lies there untaken.
+        """
         await super().send(message)
         if message["type"] == "websocket.close":
             self.loop.call_later(CLOSE_SECONDS + 0.5, self.drop)
+        else:
+            await self.writable.wait()
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()

@@ -103,6 +103,16 @@ class EventStreamResponse(StreamingHttpResponse):
         active_streams.inc()
         pulse.watch(self)
         try:
+            await self._send_chunks()
+            await self._say(b"", more=False)
+        finally:
+            pulse.unwatch(self)
+            open_streams.discard(self)
+            active_streams.dec()
+            self.slot.release()
+
+    async def _send_chunks(self) -> None:
+        try:
             async with aclosing(self.chunks) as chunks:
                 async for chunk in chunks:
                     await self._say(chunk)
@@ -110,12 +120,6 @@ class EventStreamResponse(StreamingHttpResponse):
             if not self._is_cut or self._task is None:
                 raise
             self._task.uncancel()
-        finally:
-            pulse.unwatch(self)
-            open_streams.discard(self)
-            active_streams.dec()
-            self.slot.release()
-        await send({"type": "http.response.body"})
 
     def cut(self) -> None:
         """End the answer now, from any thread; the turn that it tells of goes on."""
@@ -131,10 +135,10 @@ class EventStreamResponse(StreamingHttpResponse):
             self._sent_at = now
             _keep(self._loop.create_task(self._say(COMMENT)))
 
-    async def _say(self, chunk: bytes) -> None:
+    async def _say(self, chunk: bytes, *, more: bool = True) -> None:
         if self._blocked_since is None:
             self._blocked_since = self._loop.time()
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
         self._blocked_since = None
         self._sent_at = self._loop.time()
 
@@ -149,7 +153,7 @@ class EventStreamResponse(StreamingHttpResponse):
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
         async def send(message: dict[str, Any]) -> None:
-            queue.put_nowait(message.get("body"))
+            queue.put_nowait(message["body"] or None)
 
         async def run() -> None:
             try:

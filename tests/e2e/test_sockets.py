@@ -1,0 +1,300 @@
+"""What only a real server can promise of its sockets: sizes, slow peers, handshakes."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import struct
+import time
+
+import pytest
+import websockets
+
+from tests.e2e.person import SECONDS, register, text_of
+from tests.models_registry.upstream import HANG, Reply, answer, delta, sse
+
+
+def frame(payload: bytes, *, opcode: int = 1, final: bool = True) -> bytes:
+    """A masked frame, with a mask of zeros."""
+    size = len(payload)
+    head = bytes([opcode | (0x80 if final else 0)])
+    if size < 126:
+        head += bytes([0x80 | size])
+    elif size < 65_536:
+        head += bytes([0x80 | 126]) + struct.pack("!H", size)
+    else:
+        head += bytes([0x80 | 127]) + struct.pack("!Q", size)
+    return head + b"\x00\x00\x00\x00" + payload
+
+
+opened: list[asyncio.StreamWriter] = []
+
+
+@pytest.fixture(autouse=True)
+async def _closed_at_the_end():
+    yield
+    while opened:
+        opened.pop().transport.abort()
+
+
+class Wire:
+    """A WebSocket spoken by hand, so that a test may break its rules."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def open(cls, person, *, extra: str = "") -> Wire:
+        reader, writer = await asyncio.open_connection("127.0.0.1", person.server.port)
+        key = base64.b64encode(os.urandom(16)).decode()
+        writer.write(
+            f"GET /ws/chat HTTP/1.1\r\nHost: 127.0.0.1:{person.server.port}\r\n"
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {key}\r\n{extra}"
+            f"Sec-WebSocket-Protocol: parley.v1, bearer.{person.token}\r\n\r\n".encode()
+        )
+        wire = cls(reader, writer)
+        opened.append(writer)
+        wire.answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SECONDS)
+        return wire
+
+    async def get(self) -> tuple[int, bytes]:
+        """Opcode and payload of the next frame; raises IncompleteReadError at the end."""
+        async with asyncio.timeout(SECONDS):
+            first, second = await self.reader.readexactly(2)
+            size = second & 0x7F
+            if size == 126:
+                [size] = struct.unpack("!H", await self.reader.readexactly(2))
+            elif size == 127:
+                [size] = struct.unpack("!Q", await self.reader.readexactly(8))
+            return first & 0x0F, await self.reader.readexactly(size)
+
+    async def close_code(self) -> int | None:
+        """The code it is closed with; None when it was just dropped."""
+        try:
+            while True:
+                opcode, payload = await self.get()
+                if opcode == 8:
+                    return int(struct.unpack("!H", payload[:2])[0])
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+
+
+def memory(pid: int) -> int:
+    """Resident bytes of a process."""
+    with open(f"/proc/{pid}/statm") as file:  # noqa: PTH123
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def answers_promptly(person) -> float:
+    """Seconds to a pong on a socket of its own."""
+    async with person.socket() as socket:
+        began = time.monotonic()
+        await socket.send(type="ping")
+        assert (await socket.get())["type"] == "pong"
+        return time.monotonic() - began
+
+
+async def test_a_message_of_64_kib_is_read_and_one_more_byte_closes_1009(person):
+    """W5."""
+    wire = await Wire.open(person)
+    filler = b'{"type": "ping", "x": "' + b"a" * 65_511
+    wire.writer.write(frame(filler + b'"}'))
+    opcode, payload = await wire.get()
+    assert (opcode, json.loads(payload)["type"]) == (1, "pong")
+
+    wire.writer.write(frame(filler + b'a"}'))
+
+    assert await wire.close_code() == 1009
+
+
+async def test_a_gigabyte_in_fragments_is_cut_off_and_costs_little(person):
+    """W5: counted over all fragments, before parsing."""
+    wire = await Wire.open(person)
+    before = memory(person.server.pid)
+    try:
+        wire.writer.write(frame(b"a" * 10_000, final=False))
+        for _ in range(100):
+            wire.writer.write(frame(b"a" * 10_000, opcode=0, final=False))
+            await wire.writer.drain()
+    except ConnectionError:
+        pass
+
+    assert await wire.close_code() in {1009, None}
+    assert memory(person.server.pid) - before < 32 << 20
+    assert await answers_promptly(person) < 1
+
+
+async def test_empty_fragments_without_end_are_cut_off(person):
+    """W5: others answer within a second meanwhile."""
+    wire = await Wire.open(person)
+    before = memory(person.server.pid)
+    flood = frame(b"", opcode=0, final=False) * 10_000
+    try:
+        wire.writer.write(frame(b"", final=False))
+        for _ in range(200):
+            wire.writer.write(flood)
+            await asyncio.wait_for(wire.writer.drain(), SECONDS)
+            assert await answers_promptly(person) < 1
+            if wire.reader.at_eof() or wire.writer.is_closing():
+                break
+    except ConnectionError:
+        pass
+
+    assert await wire.close_code() is None
+    assert memory(person.server.pid) - before < 32 << 20
+
+
+async def test_compression_is_not_offered(person):
+    """W5: no deflate, no bomb."""
+    wire = await Wire.open(person, extra="Sec-WebSocket-Extensions: permessage-deflate\r\n")
+
+    assert b" 101 " in wire.answer
+    assert b"permessage-deflate" not in wire.answer
+
+
+async def test_a_flood_of_pings_that_reads_no_pong_is_cut_off(person):
+    wire = await Wire.open(person)
+    before = memory(person.server.pid)
+    pings = frame(b"p" * 125, opcode=9) * 1_000
+    try:
+        for _ in range(200):
+            wire.writer.write(pings)
+            await asyncio.wait_for(wire.writer.drain(), SECONDS)
+    except (ConnectionError, TimeoutError):
+        pass
+
+    assert memory(person.server.pid) - before < 32 << 20
+    assert await answers_promptly(person) < 1
+    wire.writer.close()
+
+
+async def test_a_peer_that_stops_reading_is_dropped_and_resumes_the_same(person, upstream):
+    """W6: a megabyte that nobody takes; the process holds little of it."""
+    words = [f"{number:06} " * 100 for number in range(1_400)]
+    upstream.script(Reply((*(sse(delta(word)) for word in words), *answer().steps)))
+    await person.read("chat", {"messages": [{"role": "user", "content": "Hi"}], "stream": True})
+    slow = await Wire.open(person)
+    before = memory(person.server.pid)
+    slow.writer.write(frame(json.dumps({"type": "chat", "content": "much"}).encode()))
+    _opcode, payload = await slow.get()
+    message_id = json.loads(payload)["message_id"]
+    async with person.socket() as other:
+        await other.send(type="resume", message_id=message_id, after=-1)
+        whole = await other.until("chat_complete", "chat_error")
+
+        # `slow` has read nothing meanwhile: it is told 4408, if that still fits, and dropped.
+        assert await answers_promptly(person) < 1
+        async with asyncio.timeout(SECONDS):
+            while person.server.request("/health").json()["active_connections"] > 1:
+                await asyncio.sleep(0.1)
+        assert memory(person.server.pid) - before < 16 << 20
+        assert await slow.close_code() in {4408, None}
+
+        await other.send(type="resume", message_id=message_id, after=0)
+        again = await other.until("chat_complete", "chat_error")
+
+    assert text_of(whole) == text_of(again) == "".join(words)
+
+
+async def test_stop_and_ping_are_answered_within_a_second_of_a_long_replay(person, upstream):
+    """W10: 5,000 events."""
+    steps = [
+        sse(*(delta(f"{n} ") for n in range(start, start + 10))) for start in range(0, 5_000, 10)
+    ]
+    upstream.script(Reply((*steps, *answer().steps)))
+    async with person.socket() as socket:
+        await socket.send(type="chat", content="count")
+        message_id = (await socket.until("chat_complete"))[0]["message_id"]
+
+        await socket.send(type="resume", message_id=message_id, after=-1)
+        began = time.monotonic()
+        await socket.send(type="ping")
+        await socket.send(type="stop", message_id=message_id)
+        await socket.until("pong")
+        await socket.until("stopped")
+
+    assert time.monotonic() - began < 1
+
+
+async def test_http_on_a_socket_path_and_a_socket_on_an_http_path_are_refused(person, servers):
+    """W13."""
+    assert person.server.request("/ws/chat").status in {404, 426}
+    for path in ("/api/v1/conversations", "/ws/nowhere"):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with websockets.connect(f"ws://127.0.0.1:{person.server.port}{path}"):
+                pass
+        assert refused.value.response.status_code in {403, 404}
+    assert "Traceback" not in person.server.log
+
+
+async def test_a_handshake_with_large_headers_passes(person):
+    """Big cookies do this in production; uvicorn's default WebSocket protocol hangs on them."""
+    wire = await Wire.open(person, extra=f"Cookie: a={'x' * 30_000}\r\n")
+
+    assert b" 101 " in wire.answer
+
+
+async def test_no_log_holds_a_token_of_a_socket(person):
+    """W2, G1: wherever it was put."""
+    async with person.socket() as socket:
+        await socket.send(type="authenticate", access_token=person.token)
+        await socket.get()
+    url = f"ws://127.0.0.1:{person.server.port}/ws/chat?token={person.token}"
+    async with websockets.connect(url) as refused:
+        told = json.loads(await refused.recv())
+        assert told["code"] == "unauthenticated"
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await refused.recv()
+        assert closed.value.rcvd.code == 4401
+
+    assert person.token not in person.server.log
+
+
+async def test_a_refused_socket_that_does_not_answer_the_close_is_gone(person):
+    """W3: within five seconds, whatever the peer does."""
+    stranger = type(person)(person.server, "nonsense", "nobody")
+    wire = await Wire.open(stranger)
+
+    async with asyncio.timeout(5):
+        assert await wire.close_code() == 4401
+        assert await wire.reader.read() == b""
+
+
+async def test_suspension_reaches_sockets_and_streams_of_a_running_server(servers_at, upstream):
+    """S4: within five seconds, and on every process."""
+    upstream.script(Reply((sse(delta("a")), HANG)))
+    with servers_at() as (first, second):
+        person = register(first)
+        conversation = person.conversation()
+        async with (
+            person.socket(at=second) as socket,
+            person.stream(
+                f"conversations/{conversation}/messages/stream", {"content": "Hi"}
+            ) as stream,
+        ):
+            assert (await anext(stream))["type"] == "chat_start"
+            first.command("user", "suspend", person.username)
+            async with asyncio.timeout(5):
+                rest = [event["type"] async for event in stream]
+                assert (await socket.get())["type"] == "chat_start"
+                with pytest.raises(websockets.ConnectionClosed) as closed:
+                    await socket.get()
+
+    assert closed.value.rcvd.code == 4401
+    assert "chat_complete" not in rest
+
+
+async def test_sockets_hear_1012_when_the_server_goes(servers_at):
+    """F2."""
+    with servers_at() as (first, _second):
+        person = register(first)
+        async with person.socket() as socket:
+            first.send_signal()
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.get()
+        first.wait()
+
+    assert closed.value.rcvd.code == 1012

@@ -1,0 +1,159 @@
+"""`manage.py connection` and `manage.py model`."""
+
+import io
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from models_registry.management.commands import connection as module
+from models_registry.models import ChatModel, Connection
+from models_registry.services.connections import create_connection
+from models_registry.services.endpoints import endpoint_of
+from tests.models_registry.conftest import KEY
+from tests.models_registry.upstream import refusal
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("built_in")]
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    def run(*words, stdin="", as_json=True):
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        out = io.StringIO()
+        call_command(*words, *(["--format", "json"] if as_json else []), stdout=out)
+        return json.loads(out.getvalue()) if as_json else out.getvalue()
+
+    return run
+
+
+def add(upstream, *more):
+    return (
+        *("connection", "add", "--provider", "openai_compatible", "--name", "Ours"),
+        *("--base-url", upstream.url, *more),
+    )
+
+
+class TestConnection:
+    def test_add_reads_the_key_from_stdin(self, run, upstream):
+        told = run(*add(upstream, "--key-stdin"), stdin=KEY + "\n")
+
+        made = Connection.objects.get(name="Ours")
+        assert endpoint_of(made, None).api_key == KEY
+        assert (told["name"], told["scope"], told["key"]) == ("Ours", "system", "…cdef")
+
+    def test_add_asks_for_the_key(self, run, upstream, monkeypatch):
+        monkeypatch.setattr(module.getpass, "getpass", lambda _prompt: KEY)
+
+        run(*add(upstream))
+
+        assert endpoint_of(Connection.objects.get(name="Ours"), None).api_key == KEY
+
+    def test_add_without_a_key(self, run, upstream):
+        assert run(*add(upstream, "--no-key"))["key"] is None
+
+    def test_add_takes_no_key_as_an_argument(self, run, upstream):
+        """K5: it would show in the list of processes and in the shell's history."""
+        with pytest.raises(CommandError):
+            run(*add(upstream, "--key", KEY))
+
+    def test_add_with_the_models_that_its_server_lists(self, run, upstream):
+        told = run(*add(upstream, "--no-key", "--discover"))
+
+        assert told["models_added"] == 2
+        assert ChatModel.objects.filter(name="gpt-4o", everyone=True).exists()
+
+    def test_add_tells_what_is_wrong(self, run):
+        words = ("connection", "add", "--provider", "openai_compatible", "--name", "x", "--no-key")
+
+        with pytest.raises(CommandError, match="base_url: This provider needs an address"):
+            run(*words, as_json=False)
+
+    def test_list_shows_no_key(self, run, system_connection, mina):
+        create_connection(
+            mina,
+            scope="personal",
+            provider="openai_compatible",
+            name="Hers",
+            base_url="https://8.8.8.8/v1",
+            api_key="short",
+        )
+
+        told = run("connection", "list")
+
+        rows = {row["name"]: row for row in told}
+        assert rows["Ours"]["key"] == "…cdef"
+        assert (rows["Hers"]["key"], rows["Hers"]["owner"]) == ("…", "mina")
+        assert rows["offline"]["key"] is None
+        assert KEY not in str(told)
+        assert "NAME" in run("connection", "list", as_json=False)
+
+    def test_test_by_name_and_by_id(self, run, system_connection):
+        by_name = run("connection", "test", "Ours")
+        by_id = run("connection", "test", str(system_connection.pk))
+
+        assert by_name["models"] == by_id["models"] == ["gpt-4o", "mock"]
+
+    def test_test_fails_with_a_reason(self, run, system_connection, upstream):
+        upstream.list_reply = refusal(401, {"message": KEY})
+
+        with pytest.raises(CommandError) as failure:
+            run("connection", "test", "Ours")
+
+        assert "does not accept the key" in str(failure.value)
+        assert failure.value.returncode == 1
+        assert KEY not in str(failure.value)
+
+    def test_test_of_nothing_and_of_too_many(self, run, system_connection, upstream):
+        with pytest.raises(CommandError, match="no such connection"):
+            run("connection", "test", "nobody", as_json=False)
+        run(*add(upstream, "--no-key"))
+        with pytest.raises(CommandError, match="use the id"):
+            run("connection", "test", "Ours", as_json=False)
+
+
+class TestModel:
+    def test_list(self, run, system_model):
+        [four, offline] = run("model", "list")
+
+        assert (four["name"], four["connection"], four["everyone"]) == ("gpt-4o", "Ours", True)
+        assert (four["input_price"], four["output_price"]) == ("2.500000", "10.000000")
+        assert offline["name"] == "offline"
+
+    def test_disable_and_enable(self, run, system_model):
+        assert run("model", "disable", "gpt-4o")["changed"] == 1
+        assert run("model", "disable", "gpt-4o")["changed"] == 0
+        assert [row["name"] for row in run("model", "list")] == ["offline"]
+        assert len(run("model", "list", "--all")) == 2
+        assert run("model", "enable", "gpt-4o")["changed"] == 1
+
+    def test_grant_adds(self, run, system_model, mina, boris):
+        told = run("model", "grant", "gpt-4o", "--only", "--role", "agent", "--user", "mina")
+        assert (told["everyone"], told["roles"]) == (False, ["agent"])
+        assert told["users"] == [str(mina.pk)]
+
+        told = run("model", "grant", "gpt-4o", "--user", "boris")
+        assert (told["roles"], len(told["users"])) == (["agent"], 2)
+
+        assert run("model", "grant", "gpt-4o", "--everyone")["everyone"] is True
+
+    @pytest.mark.parametrize("words", [(), ("--everyone", "--only")])
+    def test_grant_needs_to_know_to_whom(self, run, system_model, words):
+        with pytest.raises(CommandError) as failure:
+            run("model", "grant", "gpt-4o", *words)
+
+        assert failure.value.returncode == 2
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("enable", "nobody-knows"),
+            ("grant", "nobody-knows", "--everyone"),
+            ("grant", "gpt-4o", "--user", "nobody"),
+        ],
+    )
+    def test_names_that_do_not_exist(self, run, system_model, words):
+        with pytest.raises(CommandError) as failure:
+            run("model", *words, as_json=False)
+
+        assert failure.value.returncode == 1

@@ -28,6 +28,7 @@ class Hub:
         self.mirror: Mirror | None = None
         self.own: dict[UUID, TurnLog] = {}
         self.followed: dict[UUID, TurnLog] = {}
+        self._coming: dict[UUID, asyncio.Task[TurnLog]] = {}
 
     def attach(self, loop: asyncio.AbstractEventLoop, mirror: Mirror | None) -> None:
         """Begin service on `loop`, with Redis behind it or not."""
@@ -58,16 +59,31 @@ class Hub:
         return await asyncio.wrap_future(coming)
 
     async def _follow(self, ref: TurnRef) -> TurnLog:
-        log = self.followed[ref.turn_id] = TurnLog(ref)
-        try:
-            if self.mirror is not None:
-                await self.mirror.load(log)
-            fill(log, await in_thread(stored_turn)(ref))
-            if self.mirror is not None and not log.ended:
-                await self.mirror.watch(log)
-        except BaseException:
-            self.followed.pop(ref.turn_id, None)
-            raise
+        """All who come at once share one load: of a reader that leaves meanwhile the others must
+        not depend."""
+        coming = self._coming.get(ref.turn_id)
+        if coming is None:
+            coming = asyncio.get_running_loop().create_task(self._load(ref))
+            self._coming[ref.turn_id] = coming
+            coming.add_done_callback(self._arrived(ref.turn_id))
+        return await asyncio.shield(coming)
+
+    def _arrived(self, turn_id: UUID) -> Callable[[asyncio.Task[TurnLog]], None]:
+        def forget(done: asyncio.Task[TurnLog]) -> None:
+            del self._coming[turn_id]
+            if not done.cancelled():
+                done.exception()  # told to whoever still waits; nobody else need hear it
+
+        return forget
+
+    async def _load(self, ref: TurnRef) -> TurnLog:
+        log = TurnLog(ref)
+        if self.mirror is not None:
+            await self.mirror.load(log)
+        fill(log, await in_thread(stored_turn)(ref))
+        if self.mirror is not None and not log.ended:
+            await self.mirror.watch(log)
+        self.followed[ref.turn_id] = log
         return log
 
     async def look(self) -> None:

@@ -32,6 +32,7 @@ logger = structlog.get_logger(__name__)
 _LINES = b"e"
 _STOP = b"stop"
 _END_TRIES = 3
+_BLOCK_SECONDS = 5
 
 
 class _Outgoing:
@@ -52,7 +53,9 @@ class Mirror:
     def __init__(self, url: str, owner: str, *, on_stop: Callable[[UUID], None]) -> None:
         # Two clients: one may block for seconds in XREAD, the other never waits long.
         self._writer: Redis = Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
-        self._reader: Redis = Redis.from_url(url, socket_connect_timeout=2)
+        self._reader: Redis = Redis.from_url(
+            url, socket_timeout=2 * _BLOCK_SECONDS, socket_connect_timeout=2
+        )
         self._on_stop = on_stop
         self._outgoing: dict[UUID, _Outgoing] = {}
         self._dirty: set[UUID] = set()
@@ -68,9 +71,13 @@ class Mirror:
 
     async def close(self) -> None:
         """Write what is left, then let go of Redis."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pending = set(self._tasks)
+        while pending:
+            # Again and again: the client awaits `asyncio.wait_for`, which before Python 3.12
+            # loses a cancel that comes as its inner call ends.
+            for task in pending:
+                task.cancel()
+            _done, pending = await asyncio.wait(pending, timeout=0.1)
         try:
             await self._flush()
         except RedisError:
@@ -222,7 +229,7 @@ class Mirror:
     async def _read_once(self) -> None:
         streams: dict[Any, Any] = {key: last for key, (_log, last) in self._watched.items()}
         streams[self._control] = self._control_id
-        answer: Any = await self._reader.xread(streams, block=5000, count=500)
+        answer: Any = await self._reader.xread(streams, block=_BLOCK_SECONDS * 1_000, count=500)
         for key, entries in _pairs(answer):
             if key == self._control:
                 self._obey(entries)

@@ -14,9 +14,10 @@ from django.contrib.auth import get_user_model
 
 from accounts.services.callers import Caller
 from chat.models import Conversation, Turn
-from chat.streams.events import TurnRef
+from chat.streams.events import Event, TurnRef
 from chat.streams.hub import hub
 from chat.streams.reading import read_turn
+from chat.turns.jobs import PreparedTurn
 from chat.turns.runner import runner
 from models_registry import cooldown
 from models_registry.models import ChatModel, Connection
@@ -163,6 +164,14 @@ def model(transactional_db: None) -> ChatModel:
 @pytest.fixture
 def conversation(alice: Caller, model: ChatModel) -> Conversation:
     return Conversation.objects.create(owner=alice.user, model=model.name)
+
+
+@pytest.fixture
+def not_launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[PreparedTurn, Event]]:
+    """Turns are prepared and committed, but nobody runs them: as if another process did."""
+    jobs: list[tuple[PreparedTurn, Event]] = []
+    monkeypatch.setattr(runner, "launch", lambda job, start: jobs.append((job, start)))
+    return jobs
 
 
 def read(ref: TurnRef, after: int = -1) -> list[dict[str, Any]]:

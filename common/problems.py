@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from psycopg_pool import PoolTimeout
 from rest_framework import exceptions as drf
 from rest_framework.fields import get_error_detail
+from rest_framework.settings import api_settings
 
 from common import errors
 from common.text import bounded
@@ -77,16 +78,17 @@ def _from_fields(detail: Any) -> errors.Invalid:
     def walk(node: Any, path: str) -> None:
         if isinstance(node, dict):
             for key, value in node.items():
-                walk(value, f"{path}.{key}" if path else str(key))
+                whole = path and key == api_settings.NON_FIELD_ERRORS_KEY
+                walk(value, path if whole else f"{path}.{key}" if path else str(key))
         elif isinstance(node, list):
             for number, value in enumerate(node):
                 if isinstance(value, dict | list):
                     if value:
                         walk(value, f"{path}.{number}" if path else str(number))
                 else:
-                    fields.setdefault(path or "non_field_errors", []).append(bounded(value))
+                    fields.setdefault(path or api_settings.NON_FIELD_ERRORS_KEY, []).append(bounded(value))
         else:
-            fields.setdefault(path or "non_field_errors", []).append(bounded(node))
+            fields.setdefault(path or api_settings.NON_FIELD_ERRORS_KEY, []).append(bounded(node))
 
     walk(detail, "")
     first = next(iter(fields.values()), [""])[0]

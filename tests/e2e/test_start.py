@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import socket
 import stat
 import subprocess
@@ -130,3 +132,75 @@ def test_a_warm_start_keeps_what_was_there(tmp_path):
         assert "Setting up the database" not in again.log
     finally:
         again.stop()
+
+
+def test_a_bare_production_start_names_everything_that_is_missing(tmp_path):
+    """K12."""
+    ended = manage("serve", environ=environment(tmp_path, port=8139, PRODUCTION="true"))
+
+    assert ended.returncode == 1
+    for name in ("SECRET_KEY", "SIGNING_KEYS", "ENCRYPTION_KEYS", "PUBLIC_URL"):
+        assert f"{name}: it is missing" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "secrets.json").exists()
+
+
+def test_a_furnished_production_starts_and_reads_its_secrets_from_files(tmp_path):
+    """K12; `*_FILE` as container secrets are given."""
+    given = {}
+    for name in ("SECRET_KEY", "SIGNING_KEYS", "ENCRYPTION_KEYS"):
+        file = tmp_path / name.lower()
+        file.write_text(secrets.token_urlsafe(40) + "\n", encoding="utf-8")
+        given[f"{name}_FILE"] = str(file)
+
+    with running(
+        tmp_path / "data",
+        PRODUCTION="true",
+        PUBLIC_URL="https://chat.example.com",
+        ALLOWED_HOSTS="chat.example.com",
+        LOG_FORMAT="json",
+        **given,
+    ) as server:
+        page = server.request("/", headers={"Host": "chat.example.com"})
+        foreign = server.request("/")
+
+    assert page.status == 200
+    assert page.json()["docs"] == "https://chat.example.com/docs"
+    assert "max-age" in page.headers["strict-transport-security"]
+    assert foreign.status == 400
+    assert not (tmp_path / "data" / "secrets.json").exists()
+    requests = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
+    assert {found["status"] for found in requests if found["event"] == "request"} == {200, 400}
+
+
+def test_a_first_administrator_comes_from_the_environment(tmp_path):
+    with running(
+        tmp_path,
+        ADMIN_USERNAME="ruth",
+        ADMIN_EMAIL="ruth@example.com",
+        ADMIN_PASSWORD="correct-horse-battery",
+    ) as server:
+        signed_in = server.request(
+            "/api/v1/auth/login",
+            method="POST",
+            body={"username": "ruth", "password": "correct-horse-battery"},
+        )
+
+    assert signed_in.json()["user"]["roles"] == ["admin"]
+    assert "create_admin" not in server.log
+
+
+def test_an_impossible_administrator_ends_the_start_with_a_sentence(tmp_path):
+    environ = environment(
+        tmp_path,
+        port=8139,
+        ADMIN_USERNAME="ruth",
+        ADMIN_EMAIL="ruth@example.com",
+        ADMIN_PASSWORD="123",
+    )
+
+    ended = manage("serve", environ=environ)
+
+    assert ended.returncode == 1
+    assert "ADMIN_PASSWORD" in ended.stderr
+    assert "Traceback" not in ended.stderr

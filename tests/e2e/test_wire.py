@@ -1,0 +1,201 @@
+"""A real server and bare sockets: what no client library would send."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.server import Server
+
+HANDSHAKE = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+
+
+@contextmanager
+def wire(server: Server) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as opened:
+        yield opened
+
+
+def read_all(opened: socket.socket) -> bytes:
+    """Everything until the server closes."""
+    found = b""
+    try:
+        while piece := opened.recv(65_536):
+            found += piece
+    except ConnectionResetError:
+        pass
+    return found
+
+
+def head(
+    method: str, path: str, *lines: str, host: str = "127.0.0.1", version: str = "1.1"
+) -> bytes:
+    return "\r\n".join(
+        [f"{method} {path} HTTP/{version}", f"Host: {host}", *lines, "", ""]
+    ).encode()
+
+
+def ask(server: Server, *request: bytes) -> bytes:
+    with wire(server) as opened:
+        for part in request:
+            opened.sendall(part)
+        return read_all(opened)
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def resident_bytes(server: Server) -> int:
+    pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_http_1_0_gets_a_whole_answer(shared_server):
+    """E9: no chunks for a client that does not know them."""
+    answer = ask(shared_server, head("GET", "/info", version="1.0"))
+
+    top, _, body = answer.partition(b"\r\n\r\n")
+    assert status(answer) == 200
+    assert b"transfer-encoding" not in top.lower()
+    assert body.startswith(b"{")
+    assert body.endswith(b"}")
+
+
+def test_head_gets_no_body(shared_server):
+    answer = ask(shared_server, head("HEAD", "/info", "Connection: close"))
+
+    assert status(answer) == 200
+    assert answer.endswith(b"\r\n\r\n")
+
+
+def test_an_endless_chunked_body_is_ended(shared_server):
+    """I1: a gigabyte in chunks: ended by 2 x limit, memory stays, no file in the temp folder."""
+    before = resident_bytes(shared_server)
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    sent = 0
+    with wire(shared_server) as opened:
+        opened.sendall(
+            head(
+                "POST",
+                "/api/v1/nothing",
+                "Transfer-Encoding: chunked",
+                "Content-Type: application/json",
+            )
+        )
+        try:
+            while sent < 1 << 30:
+                opened.sendall(chunk)
+                sent += 0x10000
+        except OSError:
+            pass
+        else:
+            raise AssertionError("the server took a gigabyte")
+
+    # What the kernel's buffers on both sides swallow comes on top.
+    assert sent < 32 << 20
+    assert resident_bytes(shared_server) - before < 64 << 20
+    assert shared_server.request("/health/live").status == 200
+
+
+def test_a_body_a_little_too_large_gets_its_answer(shared_server):
+    body = b"x" * ((1 << 20) + 1)
+
+    answer = ask(
+        shared_server,
+        head(
+            "POST",
+            "/api/v1/auth/login",
+            f"Content-Length: {len(body)}",
+            "Content-Type: application/json",
+        ),
+        body,
+    )
+
+    assert status(answer) == 413
+    assert b"application/problem+json" in answer
+    assert b"connection: close" in answer.lower()
+
+
+@pytest.mark.parametrize("path", ["/ws/nothing", "/", "/api/v1/models"])
+def test_a_handshake_on_no_socket_is_refused(shared_server, path):
+    """W13."""
+    answer = ask(shared_server, head("GET", path, *HANDSHAKE))
+
+    assert status(answer) in {403, 404, 426}
+
+
+def test_http_on_a_socket_address_is_not_found(shared_server):
+    """W13: the reverse."""
+    assert status(ask(shared_server, head("GET", "/ws/chat", "Connection: close"))) in {404, 426}
+
+
+def test_a_foreign_host_gets_no_socket(shared_server):
+    """S20: a page on a name that resolves to 127.0.0.1."""
+    answer = ask(shared_server, head("GET", "/ws/chat", *HANDSHAKE, host="evil.example"))
+
+    assert status(answer) in {400, 403}
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: abc\r\n\r\n",
+        b"GET /%ff%fe%00 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+        b"GET /info?%ff=%00 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+        b"GET /info HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Language: "
+        + b"a-" * 3_000
+        + b"\r\nConnection: close\r\n\r\n",
+        b"GET /info HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: \xff\xfe=\x80\r\n"
+        b"Connection: close\r\n\r\n",
+        b"GET http://evil.example/info HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+    ],
+)
+def test_no_request_causes_a_500(shared_server, request_bytes):
+    answer = ask(shared_server, request_bytes)
+
+    assert answer == b"" or status(answer) < 500
+
+
+def test_static_files_come_before_django_and_stay_at_home(shared_server):
+    found = shared_server.request("/static/parley/tokens.css")
+    outside = [
+        shared_server.request(path).status
+        for path in (
+            "/static/../manage.py",
+            "/static/%2e%2e/manage.py",
+            "/static//etc/passwd",
+            "/static/parley/../../manage.py",
+            "/static/parley/",
+        )
+    ]
+
+    assert found.status == 200
+    assert found.headers["x-content-type-options"] == "nosniff"
+    assert found.headers["content-type"].startswith("text/css")
+    assert b"--canvas" in found.body
+    again = shared_server.request(
+        "/static/parley/tokens.css", headers={"If-None-Match": found.headers["etag"]}
+    )
+    assert (again.status, again.body) == (304, b"")
+    assert outside == [404] * 5
+
+
+def test_nothing_of_all_this_left_a_traceback(shared_server):
+    """Above all rows: no input causes a 500. Runs last in this file."""
+    assert "Traceback" not in shared_server.log
+    assert " status=500" not in shared_server.log

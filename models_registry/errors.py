@@ -36,12 +36,9 @@ class ProviderError(AppError):
         *,
         upstream_status: int | None = None,
         retry_after: float | None = None,
-        retryable: bool | None = None,
     ) -> None:
         super().__init__(detail, retry_after=retry_after)
         self.upstream_status = upstream_status
-        if retryable is not None:
-            self.retryable = retryable
 
 
 class ProviderUnreachable(ProviderError):

@@ -49,8 +49,8 @@ class Route:
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """What the model is asked. `messages`, `tools`, `tool_choice` and `response_format` have
-    OpenAI's shape; None leaves a parameter to the provider. `options` are further parameters that
-    the caller has checked against its own allow-list. `language` ("en", "zh-hans") is for the
+    OpenAI's shape; None leaves a parameter to the provider. `options` are further parameters;
+    a provider passes on those it knows and drops the rest. `language` ("en", "zh-hans") is for the
     provider's own sentences."""
 
     messages: list[dict[str, Any]]

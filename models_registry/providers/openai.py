@@ -28,6 +28,22 @@ MODEL_LIST_BYTES = 4 << 20
 MOST_MODELS = 2_000
 MODEL_NAME_CHARACTERS = 200
 
+# Of `ChatRequest.options` these go out and no others: a gateway would take `api_base`, `api_key`,
+# `extra_headers` and the like as orders to itself (SECURITY O9).
+_OPTIONS = frozenset(
+    {
+        "seed",
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        "parallel_tool_calls",
+        "reasoning_effort",
+        "verbosity",
+        "user",
+    }
+)
 _TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 _OFFICIAL_HOST = "https://api.openai.com/"
 
@@ -103,7 +119,7 @@ class OpenAIProvider(Provider):
     def _body(self, request: ChatRequest, *, refused: set[str]) -> dict[str, Any]:
         limits = dict.fromkeys(self._token_limits(refused)[:1], request.max_tokens)
         body = {
-            **request.options,
+            **{name: value for name, value in request.options.items() if name in _OPTIONS},
             **limits,
             "messages": request.messages,
             "temperature": request.temperature,

@@ -67,6 +67,22 @@ async def test_the_request_is_what_the_wire_wants(upstream, endpoint):
     assert sent.headers["authorization"] == f"Bearer {endpoint.api_key}"
 
 
+async def test_options_that_steer_a_gateway_do_not_go_out(upstream, endpoint):
+    """O9"""
+    orders = dict.fromkeys(
+        ("api_base", "base_url", "api_key", "extra_headers", "extra_body", "timeout"),
+        "http://127.0.0.1:1/",
+    )
+    orders |= {"model": "other", "messages": [], "stream": False, "n": 100}
+    upstream.script(answer("Hi"))
+
+    await ask(endpoint, options={"seed": 7, **orders})
+
+    body = upstream.chats[0].json
+    assert set(body) == {"model", "messages", "stream", "stream_options", "seed"}
+    assert (body["model"], body["stream"], len(body["messages"])) == ("mock", True, 1)
+
+
 async def test_events_of_one_network_read_become_one_delta(upstream, endpoint):
     one_write = sse(delta("a"), delta("b"), delta("c"), finish(), usage(), DONE)
     upstream.script(Reply((one_write,)))

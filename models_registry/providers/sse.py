@@ -46,13 +46,15 @@ class EventSplitter:
         if b"\n" not in chunk:
             self._keep(chunk)
             return []
-        self._pieces.append(chunk)
-        lines = b"".join(self._pieces).split(b"\n")
-        self._pieces.clear()
-        self._piece_bytes = 0
+        if self._pieces:
+            chunk = b"".join([*self._pieces, chunk])
+            self._pieces.clear()
+            self._piece_bytes = 0
+        lines = chunk.split(b"\n")
         rest = lines.pop()
         events = self._take(lines)
-        self._keep(rest)
+        if rest:
+            self._keep(rest)
         return events
 
     def close(self) -> list[ServerEvent]:

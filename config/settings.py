@@ -60,9 +60,13 @@ if not PRODUCTION and not all(_secrets.values()):
         env.note("DATA_DIR", f"{DATA_DIR} cannot hold the secrets", "Name a folder of your own.")
 MISSING_SECRETS = [name for name, value in _secrets.items() if not value]
 # A key nobody knows stands in for a missing one until the check has stopped the start.
-SECRET_KEY, *SECRET_KEY_FALLBACKS = (_secrets["SECRET_KEY"] or secrets.token_urlsafe(48)).split(",")
-SIGNING_KEYS = (_secrets["SIGNING_KEYS"] or secrets.token_urlsafe(48)).split(",")
-ENCRYPTION_KEYS = (_secrets["ENCRYPTION_KEYS"] or secrets.token_urlsafe(48)).split(",")
+_keys = {
+    name: [key.strip() for key in (value or secrets.token_urlsafe(48)).split(",")]
+    for name, value in _secrets.items()
+}
+SECRET_KEY, *SECRET_KEY_FALLBACKS = _keys["SECRET_KEY"]
+SIGNING_KEYS = _keys["SIGNING_KEYS"]
+ENCRYPTION_KEYS = _keys["ENCRYPTION_KEYS"]
 
 # Models and their providers
 DEFAULT_MODEL = env.text("DEFAULT_MODEL")
@@ -109,8 +113,15 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "common.middleware.PagesMiddleware",
 ]
-# The three of Django that the admin asks for run inside PagesMiddleware.
-SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
+# What these miss runs inside our own two: PagesMiddleware, and EdgeMiddleware's headers.
+SILENCED_SYSTEM_CHECKS = [
+    "admin.E408",
+    "admin.E409",
+    "admin.E410",
+    "security.W001",
+    "security.W002",
+    "security.W003",
+]
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
 APPEND_SLASH = False

@@ -1,0 +1,135 @@
+"""Settings come from the environment, in one file, and wrong values never raise."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.server import ROOT, environment
+
+SHOW = """
+import json, sys
+from config import env, settings
+wanted = sys.argv[1:]
+found = {name: getattr(settings, name) for name in wanted}
+found["problems"] = [problem.name for problem in env.problems]
+print(json.dumps(found, default=str))
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    """The named settings in an environment."""
+
+    def read(*names: str, **environ: str) -> Any:
+        ended = subprocess.run(
+            [sys.executable, "-c", SHOW, *names],
+            cwd=ROOT,
+            env=environment(tmp_path / "data", port=8139, **environ),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(ended.stdout)
+
+    return read
+
+
+def test_a_bare_environment_is_sqlite_in_memory_and_loopback(read):
+    found = read("DATABASES", "CACHES", "CHANNEL_LAYERS", "HOST", "CELERY_BROKER_URL", "DEBUG")
+
+    database = found["DATABASES"]["default"]
+    assert database["ENGINE"].endswith("sqlite3")
+    assert database["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert database["OPTIONS"]["timeout"] == 20
+    assert "journal_mode=WAL" in database["OPTIONS"]["init_command"]
+    assert found["CACHES"]["default"]["BACKEND"].endswith("LocMemCache")
+    assert found["CHANNEL_LAYERS"]["default"]["BACKEND"].endswith("InMemoryChannelLayer")
+    assert found["CELERY_BROKER_URL"].startswith("memory://")
+    assert found["HOST"] == "127.0.0.1"
+    assert found["DEBUG"] is False
+    assert found["problems"] == []
+
+
+def test_postgresql_and_redis_are_pooled_and_free_of_pickle(read):
+    found = read(
+        "DATABASES",
+        "CACHES",
+        "CHANNEL_LAYERS",
+        DATABASE_URL="postgres://u:p@127.0.0.1:5432/parley",
+        REDIS_URL="redis://127.0.0.1:6379/3",
+        DATABASE_POOL_SIZE="2",
+    )
+
+    database = found["DATABASES"]["default"]
+    assert database["CONN_MAX_AGE"] == 0
+    assert database["CONN_HEALTH_CHECKS"] is True
+    assert database["OPTIONS"]["pool"] == {"min_size": 2, "max_size": 2, "timeout": 5}
+    assert found["CACHES"]["default"]["OPTIONS"]["serializer"].endswith("JSONSerializer")
+    assert found["CHANNEL_LAYERS"]["default"]["BACKEND"].endswith("RedisPubSubChannelLayer")
+
+
+def test_a_factor_multiplies_rates_and_counts_and_no_sizes(read):
+    found = read(
+        "RATES", "SOCKETS_PER_USER", "SOCKET_FRAME_BYTES", "BODY_SECONDS", LIMIT_FACTOR="10"
+    )
+
+    assert found["RATES"]["register"] == [[300, 60], [3_000, 3_600]]
+    assert found["SOCKETS_PER_USER"] == 1_000
+    assert found["SOCKET_FRAME_BYTES"] == 65_536
+    assert found["BODY_SECONDS"] == 30
+
+
+def test_an_empty_variable_is_none(read):
+    found = read("PORT", "SINGLE_USER", PORT="", SINGLE_USER="", REDIS_URL="", TIME_ZONE="")
+
+    assert (found["PORT"], found["SINGLE_USER"]) == (8000, False)
+    assert found["problems"] == []
+
+
+def test_secrets_rotate_with_fallbacks(read):
+    """K12: the first key signs, the others are still taken."""
+    new, old = "n" * 40, "o" * 40
+    found = read(
+        "SECRET_KEY", "SECRET_KEY_FALLBACKS", "SIGNING_KEYS", "ENCRYPTION_KEYS",
+        SECRET_KEY=f"{new},{old}", SIGNING_KEYS=f"{new}, {old}", ENCRYPTION_KEYS=f"{new},{old}",
+    )  # fmt: skip
+
+    assert (found["SECRET_KEY"], found["SECRET_KEY_FALLBACKS"]) == (new, [old])
+    assert found["SIGNING_KEYS"] == [new, old]
+    assert found["ENCRYPTION_KEYS"] == [new, old]
+
+
+def test_a_file_that_cannot_be_read_is_named(read):
+    found = read(SECRET_KEY_FILE="/nowhere/at/all")
+
+    assert found["problems"] == ["SECRET_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [("0.0.0.0", {"localhost", "127.0.0.1", "[::1]"}), ("10.1.2.3", {"localhost", "10.1.2.3"})],  # noqa: S104
+)
+def test_hosts_in_development_are_loopback_and_this_one(read, host, names):
+    """S20: never any name."""
+    found = read("ALLOWED_HOSTS", HOST=host)
+
+    assert names <= set(found["ALLOWED_HOSTS"])
+    assert "*" not in found["ALLOWED_HOSTS"]
+    assert "0.0.0.0" not in found["ALLOWED_HOSTS"]  # noqa: S104
+
+
+def test_cookies_are_bound_to_their_host_on_https(read):
+    """S17."""
+    names = ("SESSION_COOKIE_NAME", "SESSION_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY")
+    https = read(*names, PUBLIC_URL="https://chat.example.com/")
+    http = read(*names, PUBLIC_URL="http://localhost:8000")
+
+    assert https["SESSION_COOKIE_NAME"].startswith("__Host-")
+    assert https["SESSION_COOKIE_SECURE"] is True
+    assert http["SESSION_COOKIE_SECURE"] is False
+    assert https["SESSION_COOKIE_HTTPONLY"] is http["SESSION_COOKIE_HTTPONLY"] is True

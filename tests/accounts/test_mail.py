@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import threading
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -16,6 +18,7 @@ from accounts import tasks
 from accounts.models import Letter, MailLink, OutgoingMail, SignIn, SignInFailures
 from accounts.models import Session as CookieSession
 from accounts.services import lockout, mails
+from common.db import write_transaction
 from tests.accounts.conftest import Api, at_once
 
 pytestmark = pytest.mark.django_db
@@ -60,11 +63,19 @@ def test_a_task_that_runs_twice_sends_once(mina):
 
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_send_once(person, monkeypatch):
-    """T7"""
+    """T7: both have read the row before either claims it."""
     monkeypatch.setattr(tasks.send_mail, "apply_async", lambda *args, **options: None)
     letter = post(person("mina"))
+    both_have_read = threading.Barrier(2)
 
-    at_once(4, lambda _: tasks.send_mail(str(letter.pk)))
+    @contextmanager
+    def together():
+        both_have_read.wait(timeout=10)
+        with write_transaction():
+            yield
+
+    monkeypatch.setattr("accounts.services.mails.write_transaction", together)
+    at_once(2, lambda _: tasks.send_mail(str(letter.pk)))
 
     assert len(mail.outbox) == 1
     assert MailLink.objects.count() == 1

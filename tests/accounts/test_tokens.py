@@ -171,6 +171,14 @@ def test_a_header_that_says_more_is_refused(mina, device, extra):
     assert problem(answer) == (401, "token_invalid")
 
 
+@pytest.mark.parametrize("raw", [b"[" * 1_400, b"{}", b"7", b"null", b"\xff", b'{"alg": 1e999}'])
+def test_a_header_that_is_none_is_refused(raw):
+    """S6: and never a 500."""
+    header = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+    assert problem(me(f"{header}.e30.e30")) == (401, "token_invalid")
+
+
 @pytest.mark.parametrize("alg", ["HS384", "HS512", "none"])
 def test_another_algorithm_is_refused(mina, device, alg):
     """S6"""

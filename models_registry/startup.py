@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 
 from common import lifecycle
 from common.db import in_thread
+from models_registry import tokens
+from models_registry.checks import undecryptable_keys
 from models_registry.providers.factory import close_providers, load_providers
 from models_registry.services.discovery import (
     list_environment_models,
@@ -13,14 +17,24 @@ from models_registry.services.discovery import (
 )
 from models_registry.services.models import ensure_offline_model
 
+logger = logging.getLogger(__name__)
+
 
 @lifecycle.on_startup
 async def offer_models() -> None:
     """Before the server calls itself ready; a server's list is waited for 5 s at most."""
+    # Not waited for: a turn that comes before it is ready waits itself.
+    threading.Thread(target=tokens.load, name="tokens", daemon=True).start()
     await asyncio.to_thread(load_providers)
     await in_thread(ensure_offline_model)()
     await in_thread(sync_environment_connections)()
+    await in_thread(_name_lost_keys)()
     await list_environment_models()
+
+
+def _name_lost_keys() -> None:
+    for message in undecryptable_keys(databases=["default"]):
+        logger.warning("%s %s", message.msg, message.hint)
 
 
 lifecycle.on_shutdown(close_providers)

@@ -62,6 +62,11 @@ _PATTERNS = {
 _loading = threading.Lock()
 
 
+def load() -> None:
+    """Read the usual encoding now: half a second that the first turn would else wait."""
+    _encoding(O200K)
+
+
 def encoding_for(upstream_name: str) -> str:
     """The encoding that comes closest for this model."""
     known = lookup(upstream_name)

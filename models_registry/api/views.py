@@ -69,17 +69,21 @@ class ConnectionViewSet(RegistryViewSet):
 
     @extend_schema(parameters=[_ORDERING])
     def list(self, request: Request) -> Response:
+        """One's own; the deployment's too, for those who may see them."""
         return self.page(self.get_queryset(), ConnectionSerializer)
 
     @extend_schema(responses={201: ConnectionSerializer})
     def create(self, request: Request) -> Response:
+        """Without an address the vendor's own is used. Nothing is sent there."""
         connection = connections.create_connection(self.user, **self.valid(request))
         return Response(ConnectionSerializer(connection).data, status=201)
 
     def retrieve(self, request: Request, pk: str) -> Response:
+        """The key is not among it."""
         return Response(ConnectionSerializer(self._found(pk)).data)
 
     def partial_update(self, request: Request, pk: str) -> Response:
+        """Another `provider`, `base_url` or `scope` needs `api_key` anew; `""` drops the key."""
         connection = connections.change_connection(
             self._found(pk), actor=self.user, changes=self.valid(request, partial=True)
         )
@@ -87,6 +91,7 @@ class ConnectionViewSet(RegistryViewSet):
 
     @extend_schema(responses={204: _NOTHING})
     def destroy(self, request: Request, pk: str) -> Response:
+        """Its models go with it, and turns that run on them end."""
         connections.delete_connection(self._found(pk), actor=self.user)
         return Response(status=204)
 
@@ -110,21 +115,26 @@ class ModelViewSet(RegistryViewSet):
 
     @extend_schema(parameters=[_ORDERING], responses=ModelSerializer(many=True))
     def list(self, request: Request) -> Response:
+        """Those the caller may use; of two with one name the caller's own."""
         return self.page(self.get_queryset(), ModelSerializer)
 
     @extend_schema(responses={201: ManagedModelSerializer})
     def create(self, request: Request) -> Response:
+        """What is left out is filled from what is known of the model. A system model without
+        `access` is open to everyone."""
         model = models.create_model(self.user, **self.valid(request))
         return Response(ManagedModelSerializer(model).data, status=201)
 
     @extend_schema(responses=ManagedModelSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:
+        """Those who may change it also see connection, access and fallbacks."""
         model = self._found(pk)
         managed = ChatModel.objects.manageable_by(self.user).filter(pk=model.pk).exists()
         shown = ManagedModelSerializer if managed else ModelSerializer
         return Response(shown(model).data)
 
     def partial_update(self, request: Request, pk: str) -> Response:
+        """`access` and `fallbacks` are replaced as a whole."""
         model = models.change_model(
             self._found(pk), actor=self.user, changes=self.valid(request, partial=True)
         )
@@ -132,6 +142,7 @@ class ModelViewSet(RegistryViewSet):
 
     @extend_schema(responses={204: _NOTHING})
     def destroy(self, request: Request, pk: str) -> Response:
+        """Turns that run on it end."""
         models.delete_model(self._found(pk), actor=self.user)
         return Response(status=204)
 

@@ -5,9 +5,14 @@ import asyncio
 import pytest
 from asgiref.sync import async_to_sync
 
+from common.db import in_thread
 from models_registry import startup, tasks
 from models_registry.models import ChatModel, Connection, EnvironmentProvider
-from models_registry.services.connections import change_connection, delete_connection
+from models_registry.services.connections import (
+    change_connection,
+    create_connection,
+    delete_connection,
+)
 from models_registry.services.discovery import (
     add_listed_models,
     list_environment_models,
@@ -124,8 +129,6 @@ class TestConnections:
         environment(api_key=KEY, base_url=upstream.url)
 
         async def both():
-            from common.db import in_thread  # noqa: PLC0415
-
             await asyncio.gather(*(in_thread(sync_environment_connections)() for _ in range(2)))
 
         async_to_sync(both)()
@@ -227,6 +230,24 @@ async def test_a_start_offers_all_of_it(environment, upstream):
 
     found = [name async for name in ChatModel.objects.values_list("name", flat=True)]
     assert sorted(found) == ["gpt-4o", "mock", "offline"]
+
+
+async def test_a_start_names_connections_whose_key_is_lost(environment, upstream, settings, caplog):
+    """K7: the site is up, and the log says what is missing."""
+    environment()
+    await in_thread(create_connection)(
+        None,
+        scope="system",
+        provider="openai_compatible",
+        name="Lost",
+        base_url=upstream.url,
+        api_key=KEY,
+    )
+    settings.ENCRYPTION_KEYS = ["another secret of thirty-two characters"]
+
+    await startup.offer_models()
+
+    assert "(Lost) cannot be decrypted" in caplog.text
 
 
 async def test_a_start_does_not_wait_for_a_silent_server(environment, upstream, settings):

@@ -125,19 +125,25 @@ class Hub:
                 del self.followed[turn_id]
                 if self.mirror is not None:
                     self.mirror.unwatch(turn_id)
+            if log.size > settings.TURN_LOG_BYTES:
+                log.trim()
         self._shrink()
 
     def _shrink(self) -> None:
-        total = sum(log.size for log in self.own.values())
+        # Copies: request threads open logs meanwhile.
+        own = list(self.own.values())
+        logs = [*own, *self.followed.values()]
+        total = sum(log.size for log in logs)
         if total <= settings.TURN_LOG_PROCESS_BYTES:
             return
-        ended = [log for log in self.own.values() if log.ended_at is not None and not log.readers]
+        ended = [log for log in own if log.ended_at is not None and not log.readers]
         for log in sorted(ended, key=lambda log: log.ended_at or 0.0):
             del self.own[log.ref.turn_id]
+            logs.remove(log)
             total -= log.size
             if total <= settings.TURN_LOG_PROCESS_BYTES:
                 return
-        for log in sorted(self.own.values(), key=lambda log: -log.size):
+        for log in sorted(logs, key=lambda log: -log.size):
             before = log.size
             log.trim()
             total -= before - log.size

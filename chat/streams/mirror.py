@@ -33,6 +33,8 @@ _LINES = b"e"
 _STOP = b"stop"
 _END_TRIES = 3
 _BLOCK_SECONDS = 5
+# How Redis refuses an id that is not above the last; its other refusals pass.
+_TAKEN = "equal or smaller"
 
 
 class _Outgoing:
@@ -162,8 +164,8 @@ class Mirror:
 
     def _written(self, outgoing: _Outgoing, seq: int, answer: Any) -> None:
         turn_id = outgoing.log.ref.turn_id
-        if isinstance(answer, ResponseError):
-            # A smaller id than the last: another process wrote the end. Our end comes by the row.
+        if isinstance(answer, ResponseError) and _TAKEN in str(answer):
+            # Another process wrote the end. Our end comes by the row.
             outgoing.foreign = not outgoing.whole
             outgoing.whole = False
             outgoing.seq = seq

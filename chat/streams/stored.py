@@ -13,20 +13,25 @@ from chat.streams import events
 from common.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chat.streams.events import Event, TurnRef
     from chat.streams.log import TurnLog
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """The checkpoint of a running turn, or the end of one that has ended."""
+    """The checkpoint of a running turn, or the end of one that has ended.
 
-    running: bool
+    `end` makes the end event with the number after the last one that a log has: a reader may have
+    seen more than whoever ended the turn could find.
+    """
+
     last_seq: int
     content: str
     reasoning: str
     start: Event
-    end: Event | None
+    end: Callable[[int], Event] | None
 
 
 def stored_turn(ref: TurnRef) -> StoredTurn | None:
@@ -36,16 +41,16 @@ def stored_turn(ref: TurnRef) -> StoredTurn | None:
         return None
     message = turn.message
     if turn.status == Turn.Status.RUNNING:
-        content, reasoning, end = turn.text, turn.reasoning, None
+        content, reasoning = turn.text, turn.reasoning
+        end = None
     elif message is not None:
         content, reasoning = message.content, message.reasoning
-        end = end_of_message(turn, message)
+        end = _end_of(turn, events.message_fields(message, siblings=siblings(message)))
     else:
         answer = _kept_answer(turn)
         content, reasoning = answer.get("content", ""), answer.get("reasoning", "")
-        end = end_event(turn, ref.message_id, answer)
+        end = _end_of(turn, answer)
     return StoredTurn(
-        running=end is None,
         last_seq=turn.last_seq,
         content=content,
         reasoning=reasoning,
@@ -78,16 +83,16 @@ def moved_on(seen: dict[TurnRef, int]) -> list[TurnRef]:
     return moved
 
 
-def end_event(turn: Turn, message_id: UUID, message: dict[str, Any]) -> Event:
-    """The end of `turn`; `message` is the whole answer as API.md shows it."""
-    seq = turn.last_seq + 1
-    if turn.status == Turn.Status.FAILED:
-        return events.error(message_id, seq, turn.error_code, turn.error_detail)
-    return events.complete(message_id, seq, message)
+def _end_of(turn: Turn, message: dict[str, Any]) -> Callable[[int], Event]:
+    """`message` is the whole answer as API.md shows it."""
+    message_id = turn.message_id or turn.id
 
+    def end(seq: int) -> Event:
+        if turn.status == Turn.Status.FAILED:
+            return events.error(message_id, seq, turn.error_code, turn.error_detail)
+        return events.complete(message_id, seq, message)
 
-def end_of_message(turn: Turn, message: Message) -> Event:
-    return end_event(turn, message.id, events.message_fields(message, siblings=siblings(message)))
+    return end
 
 
 def siblings(message: Message) -> list[UUID]:
@@ -121,4 +126,4 @@ def fill(log: TurnLog, stored: StoredTurn | None) -> None:
     if stored.last_seq > log.last_seq:
         log.replace(stored.last_seq, stored.content, stored.reasoning)
     if stored.end is not None:
-        log.finish(stored.end)
+        log.finish(stored.end(log.last_seq + 1))

@@ -11,6 +11,7 @@ from django.db import OperationalError
 from chat.models import Turn
 from chat.services.turn_requests import send_message
 from chat.streams import hub as hub_module
+from chat.streams.stored import fill, stored_turn
 from common.db import in_thread
 from tests.chat.processes import eventually, process, say, text_after
 
@@ -115,7 +116,7 @@ async def test_without_log_and_redis_each_look_brings_a_snapshot_and_the_row_the
         await other.hub.look()
         found = await reading
 
-    assert [event.type for event in found][0] == "chat_start"
+    assert found[0].type == "chat_start"
     assert "snapshot" in [event.type for event in found]
     assert found[-1].type == "chat_error"
     numbers = [event.seq for event in found]
@@ -127,6 +128,23 @@ async def test_a_look_asks_nothing_where_nobody_follows(django_assert_num_querie
         await other.hub.look()
 
         assert other.hub.followed == {}
+
+
+async def test_an_end_follows_the_last_number_that_a_reader_saw(turn):
+    """F1: the turn was closed by somebody who could find less of it than this process has."""
+    ref, start = turn
+    await save(ref, status="failed", error_code="upstream_error", last_seq=1)
+
+    async with process(redis=False) as other:
+        log = other.hub.open(ref, start)
+        say(other, log, "one ", "two ", "three")
+        fill(log, await in_thread(stored_turn)(ref))
+        found = await other.read(ref)
+        resumed = await other.read(ref, after=2)
+
+    assert [event.seq for event in found] == [0, 1, 2, 3, 4]
+    assert [event.seq for event in resumed] == [3, 4]
+    assert found[-1].is_end
 
 
 @needs_redis

@@ -50,7 +50,7 @@ def as_app_error(exc: BaseException) -> errors.AppError | None:
     if isinstance(exc, errors.AppError):
         return exc
     if isinstance(exc, DjangoValidationError):
-        return _from_fields(get_error_detail(exc))
+        exc = drf.ValidationError(get_error_detail(exc))
     if isinstance(exc, drf.ValidationError):
         return _from_fields(exc.detail)
     if isinstance(exc, drf.APIException):
@@ -75,20 +75,22 @@ def _from_fields(detail: Any) -> errors.Invalid:
     """DRF's nested details as one flat table: `{"access.users": ["…"]}`."""
     fields: dict[str, list[Any]] = {}
 
+    whole = api_settings.NON_FIELD_ERRORS_KEY
+
     def walk(node: Any, path: str) -> None:
         if isinstance(node, dict):
             for key, value in node.items():
-                whole = path and key == api_settings.NON_FIELD_ERRORS_KEY
-                walk(value, path if whole else f"{path}.{key}" if path else str(key))
+                below = f"{path}.{key}" if path else str(key)
+                walk(value, path if path and key == whole else below)
         elif isinstance(node, list):
             for number, value in enumerate(node):
                 if isinstance(value, dict | list):
                     if value:
                         walk(value, f"{path}.{number}" if path else str(number))
                 else:
-                    fields.setdefault(path or api_settings.NON_FIELD_ERRORS_KEY, []).append(bounded(value))
+                    fields.setdefault(path or whole, []).append(bounded(value))
         else:
-            fields.setdefault(path or api_settings.NON_FIELD_ERRORS_KEY, []).append(bounded(node))
+            fields.setdefault(path or whole, []).append(bounded(node))
 
     walk(detail, "")
     first = next(iter(fields.values()), [""])[0]

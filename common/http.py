@@ -30,6 +30,8 @@ _URL = re.compile(r"https?://[A-Za-z0-9.\-_\[\]:]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 _PORTS = frozenset({80, 443, *range(1_024, 65_536)})
 _RESOLVE_SECONDS = 5
+# A conversation's next turn finds its connection open; longer, and servers begin to close it.
+_KEEP_ALIVE_SECONDS = 30
 
 # getaddrinfo cannot be interrupted; a slow name server costs these threads, not the requests'.
 _resolving = ThreadPoolExecutor(max_workers=8, thread_name_prefix="resolve")
@@ -73,6 +75,7 @@ def guarded_session(*, allow_private: bool) -> aiohttp.ClientSession:
 
     connector = aiohttp.TCPConnector(
         limit=0,
+        keepalive_timeout=_KEEP_ALIVE_SECONDS,
         ssl=tls_context(),
         socket_factory=open_socket,
         resolver=_GuardedResolver(allow_private=allow_private),

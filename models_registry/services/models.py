@@ -69,6 +69,8 @@ def create_model(
     fields["upstream_name"] = fields.get("upstream_name") or name
     for field, value in (known_fields(fields["upstream_name"]) | fields).items():
         setattr(model, field, value)
+    if "input_price" in fields:
+        model.cached_price = None
     model.everyone = scope == SYSTEM and access is None
     model.fallbacks = fallback_ids(model, fallbacks)
     with _named_once(), write_transaction():
@@ -93,6 +95,10 @@ def change_model(model: ChatModel, *, actor: Actor, changes: Mapping[str, Any]) 
     for name in changes.keys() & set(_PLAIN):
         setattr(model, name, changes[name])
         columns.add(name)
+    if "input_price" in changes:
+        # Known beside the vendor's own price; with another one it would be dearer than new input.
+        model.cached_price = None
+        columns.add("cached_price")
     if "fallbacks" in changes:
         model.fallbacks = fallback_ids(model, changes["fallbacks"])
         columns.add("fallbacks")

@@ -255,6 +255,14 @@ class TestChanging:
         assert (told["enabled"], told["output_price"]) == (False, "10.000000")
         assert told["access"]["everyone"] is True
 
+    def test_a_price_of_ones_own_holds_for_cached_input_too(self, api, root, system_model):
+        assert system_model.cached_price == 1_250_000_000
+
+        api(root).patch(f"models/{system_model.pk}", {"input_price": 0})
+
+        system_model.refresh_from_db()
+        assert (system_model.input_price, system_model.cached_price) == (0, None)
+
     def test_access_is_replaced(self, api, root, mina, boris, system_model):
         there = f"models/{system_model.pk}"
 

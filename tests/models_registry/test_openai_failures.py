@@ -118,6 +118,14 @@ async def test_a_refused_port(endpoint):
     assert failure.retryable
 
 
+async def test_an_address_that_the_guard_closes(upstream, endpoint):
+    """O2: whatever was saved, the connector refuses."""
+    _events, failure = await ask_until_failure(replace(endpoint, allow_private=False))
+
+    assert type(failure) is ProviderUnreachable
+    assert upstream.connections == 0
+
+
 async def test_a_name_that_does_not_resolve(endpoint):
     _events, failure = await ask_until_failure(
         replace(endpoint, base_url="http://nowhere.invalid/v1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from constance import config
 from constance.models import Constance
@@ -30,7 +32,8 @@ def test_a_stored_value_wins(settings):
 def test_values_are_read_once_in_five_seconds(settings, monkeypatch, django_assert_num_queries):
     settings.RUNTIME_SETTINGS_SECONDS = 5
     now = 1_000.0
-    monkeypatch.setattr(runtime_settings.time, "monotonic", lambda: now)
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(runtime_settings, "time", clock)
     backend = runtime_settings.Backend()
 
     with django_assert_num_queries(1):

@@ -13,7 +13,9 @@ from tests.server import ROOT, environment
 
 def can_be_alone() -> bool:
     unshare = shutil.which("unshare")
-    return bool(unshare) and not subprocess.run([unshare, "-rn", "true"], check=False).returncode
+    if unshare is None:
+        return False
+    return not subprocess.run([unshare, "-rn", "true"], check=False).returncode
 
 
 @pytest.mark.skipif(not can_be_alone(), reason="needs unshare and the right to use it")

@@ -69,11 +69,16 @@ def deliver(mail_id: UUID) -> bool:
     if message is not None:
         try:
             message.send()
-        except OSError:  # smtplib's errors are among them
-            logger.warning("A letter could not be sent: %s, try %d.", mail.letter, mail.attempts)
-            if mail.attempts < settings.MAIL_ATTEMPTS:
+        except OSError as error:  # smtplib's errors are among them, and quote the address
+            given_up = mail.attempts >= settings.MAIL_ATTEMPTS
+            logger.log(
+                logging.ERROR if given_up else logging.WARNING,
+                "A letter could not be sent: %s %s, try %d of %d, %s.",
+                *(mail.letter, mail.pk, mail.attempts, settings.MAIL_ATTEMPTS),
+                type(error).__name__,
+            )
+            if not given_up:
                 return False
-            logger.exception("A letter is given up: %s %s.", mail.letter, mail.pk)
     OutgoingMail.objects.filter(pk=mail.pk).delete()
     return message is not None
 

@@ -6,6 +6,7 @@ import itertools
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
+from smtplib import SMTPRecipientsRefused
 
 import pytest
 import time_machine
@@ -105,13 +106,14 @@ def test_without_a_broker_the_request_succeeds(mina, monkeypatch, committed):
 
 
 def test_a_mail_server_that_refuses_is_asked_again_later_and_not_for_ever(
-    mina, monkeypatch, settings
+    mina, monkeypatch, settings, caplog
 ):
+    """T7; G1: the log says which letter, not to whom."""
     tries = []
 
     def refuse(self, fail_silently=False):
         tries.append(timezone.now())
-        raise ConnectionRefusedError
+        raise SMTPRecipientsRefused({mina.email: (550, b"no such mailbox")})
 
     monkeypatch.setattr("accounts.services.mails.EmailMessage.send", refuse)
     settings.MAIL_ATTEMPTS = 3
@@ -123,6 +125,9 @@ def test_a_mail_server_that_refuses_is_asked_again_later_and_not_for_ever(
 
     waits = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(tries)]
     assert waits == [60, 120]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "ERROR"]
+    assert "SMTPRecipientsRefused" in caplog.text
+    assert mina.email not in caplog.text
     assert not OutgoingMail.objects.exists()
 
 

@@ -72,7 +72,9 @@ class Request(_Call):
     ) -> None:
         address = urlsplit(path if path.startswith("/") else f"/api/v1/{path}")
         given = dict(headers or {})
-        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        raw = (
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        )
         if token:
             given.setdefault("Authorization", f"Bearer {token}")
         if body is not None:
@@ -108,20 +110,18 @@ class Request(_Call):
             }
         return self.status
 
-    async def chunk(self, *, within: float = PATIENCE_SECONDS) -> bytes | None:
-        """The next piece of the body, None at its end."""
+    async def chunk(self, *, within: float = PATIENCE_SECONDS) -> bytes:
+        """The next piece of the body, empty at its end."""
         await self.begun()
         message = await self.sent(within=within)
-        if not message.get("more_body") and not message.get("body"):
-            return None
-        return message["body"]
+        return bytes(message.get("body", b""))
 
     async def read(self) -> bytes:
         await self.begun()
         whole = b""
         while True:
             message = await self.sent()
-            whole += message.get("body", b"")
+            whole += bytes(message.get("body", b""))
             if not message.get("more_body"):
                 return whole
 

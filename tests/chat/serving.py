@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -21,6 +22,7 @@ def token_of(user: User) -> str:
 @pytest.fixture
 async def serving(transactional_db: None) -> AsyncIterator[None]:
     """Turns, looks and nudges run on this test's loop, as in a server."""
+    await asyncio.to_thread(runner.close_from_thread)  # the loop that an earlier test was given
     await runner.serve()
     yield
     await runner.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import pytest
 from django.test import AsyncClient
@@ -300,7 +301,7 @@ async def test_any_other_handler_sends_the_same_bytes(serving, token, path, scri
     """`runserver` and test clients iterate the response."""
     whole = await told(script, path, token)
 
-    response = await AsyncClient().get(
+    response: Any = await AsyncClient().get(
         f"/api/v1/messages/{whole[0]['message_id']}/stream", headers=bearer(token)
     )
     raw = b"".join([part async for part in response.streaming_content])
@@ -313,7 +314,7 @@ async def test_a_stream_whose_reader_stops_iterating_is_closed(serving, token, p
     gate = Gate()
     script(TextDelta("a"), gate, Finished("stop"))
 
-    response = await AsyncClient().post(
+    response: Any = await AsyncClient().post(
         f"/api/v1/{path}", HI, content_type="application/json", headers=bearer(token)
     )
     parts = response.streaming_content

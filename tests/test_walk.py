@@ -1,0 +1,360 @@
+"""A1: each route and frame, tried by its owner, by nobody, by a stranger, and broken.
+
+The table is `tests/walk_table.py`. What a walk of the URLconf and of the consumers finds and the
+table does not name fails.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from channels.routing import URLRouter
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+
+from accounts.models import MailLink, User
+from accounts.services import registration
+from accounts.services.callers import Caller
+from accounts.services.mails import digest
+from accounts.services.sign_ins import open_for
+from accounts.services.tokens import issue
+from chat.models import Conversation, Message
+from chat.services.turn_requests import send_message
+from common.db import in_thread
+from config.routing import websocket_urlpatterns
+from models_registry.models import ChatModel, Connection
+from models_registry.providers.base import Finished, TextDelta
+from tests.asgi import Closed, Request, Socket
+from tests.chat.conftest import ScriptedModel, _no_turn_left, make_model, script
+from tests.chat.serving import serving
+from tests.waiting import until
+from tests.walk_table import FRAMES, METRICS_TOKEN, PASSWORD, ROUTES, WRONG_QUERIES, Frame, Route
+
+__all__ = ["_no_turn_left", "script", "serving"]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@dataclass
+class World:
+    """Alice, with one of everything, and Charlie, with nothing."""
+
+    names: dict[str, str]
+    access: str
+    stranger: str
+
+    def fill(self, value: Any) -> Any:
+        """`value` with `{name}` replaced in every text of it."""
+        if isinstance(value, str):
+            for name, text in self.names.items():
+                value = value.replace("{" + name + "}", text)
+        elif isinstance(value, list):
+            value = [self.fill(each) for each in value]
+        elif isinstance(value, dict):
+            value = {name: self.fill(each) for name, each in value.items()}
+        return value
+
+    def path(self, route: Route) -> str:
+        path = route.pattern
+        kind = "model" if "models/" in path else "connection"
+        for converter, name in [
+            ("<uuid:conversation_id>", "conversation"),
+            ("<uuid:message_id>", "answer"),
+            ("<uuid:session_id>", "session"),
+            ("<uuid:pk>", kind),
+        ]:
+            path = path.replace(converter, self.names[name])
+        return f"/{path}" + (f"?{self.fill(route.query)}" if route.query else "")
+
+
+@pytest.fixture
+async def world(serving, settings, mailoutbox, script) -> World:
+    settings.ALLOW_PRIVATE_UPSTREAMS = True
+    settings.METRICS_TOKEN = METRICS_TOKEN
+    return await in_thread(_build)(script)
+
+
+def _build(script: ScriptedModel) -> World:
+    for _ in range(6):
+        script(TextDelta("Hel"), TextDelta("lo"), Finished("stop"))
+    echo = make_model("echo")
+    alice, charlie = (
+        registration.create_person(
+            username=name, email=f"{name}@example.org", password=PASSWORD, roles=["member"]
+        )
+        for name in ("alice", "charlie")
+    )
+    own = Connection.objects.create(
+        name="own", owner=alice, provider="openai_compatible", base_url="http://127.0.0.1:9/v1"
+    )
+    model = ChatModel.objects.create(
+        name="own-model", owner=alice, connection=own, upstream_name="x"
+    )
+    conversation = Conversation.objects.create(owner=alice, title="Old plans", model=echo.name)
+    started = send_message(Caller(alice, None), conversation.id, content="Hi")
+    until(
+        lambda: Message.objects.filter(pk=started.ref.message_id, status="complete").exists(),
+        "the answer was written",
+    )
+    pair = issue(open_for(alice))
+    names = {
+        "conversation": str(conversation.id),
+        "answer": str(started.ref.message_id),
+        "session": str(open_for(alice).pk),
+        "model": str(model.pk),
+        "connection": str(own.pk),
+        "access": pair.access_token,
+        "refresh": pair.refresh_token,
+        "person": str(alice.pk),
+        "reset": _letter(alice, MailLink.Purpose.RESET),
+        "confirmation": _letter(alice, MailLink.Purpose.CONFIRM_EMAIL),
+    }
+    return World(names, pair.access_token, issue(open_for(charlie)).access_token)
+
+
+def _letter(user: User, purpose: MailLink.Purpose) -> str:
+    """The token in a letter that was sent."""
+    token = f"{purpose} of a letter"
+    MailLink.objects.create(
+        user=user,
+        purpose=purpose,
+        digest=digest(token),
+        address=user.email,
+        expires_at=timezone.now() + timedelta(hours=1),
+    )
+    return token
+
+
+# -- the table is whole ------------------------------------------------------------------------
+def _routes(patterns: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            if route != "admin/":  # its own tests walk it
+                yield from _routes(pattern.url_patterns, route)
+        elif isinstance(pattern, URLPattern):
+            yield route, pattern.callback
+
+
+def _methods(view: Any) -> list[str]:
+    if actions := getattr(view, "actions", None):
+        return sorted(actions)
+    if view_class := getattr(view, "cls", None):
+        return [method for method in METHODS if hasattr(view_class, method)]
+    return ["get"]
+
+
+def test_every_route_is_in_the_table():
+    found = {
+        f"{method.upper()} {route}"
+        for route, view in _routes(get_resolver().url_patterns)
+        for method in _methods(view)
+    }
+
+    assert found == {str(route) for route in ROUTES}
+
+
+def test_every_frame_is_in_the_table():
+    found = {
+        "/" + str(route.pattern): set(consumer.frames)
+        for route in websocket_urlpatterns()
+        if (consumer := getattr(route.callback, "consumer_class", None)) is not None
+    }
+
+    assert isinstance(URLRouter(websocket_urlpatterns()), URLRouter)
+    assert found == {path: {frame.type for frame in frames} for path, frames in FRAMES.items()}
+
+
+# -- routes ------------------------------------------------------------------------------------
+def _named(routes: list[Route]) -> Any:
+    return pytest.mark.parametrize("route", routes, ids=str)
+
+
+def _ask(world: World, route: Route, **options: Any) -> Request:
+    body = world.fill(route.body) if route.body is not None else None
+    asked: dict[str, Any] = {"body": body, "headers": dict(route.headers)} | options
+    return Request(route.method, world.path(route), **asked)
+
+
+def _check_headers(request: Request) -> None:
+    """X4, I12: on whatever is answered."""
+    assert request.headers["x-content-type-options"] == "nosniff"
+    assert request.headers["referrer-policy"] == "same-origin"
+    assert "no-store" in request.headers["cache-control"]
+    assert len(request.headers["x-request-id"]) >= 8
+
+
+@_named(ROUTES)
+async def test_the_good_request_is_answered(world, route):
+    request = _ask(world, route, token="" if route.open else world.access)
+    body = await request.read()
+
+    assert request.status == route.status, body
+    _check_headers(request)
+    if route.streams:
+        assert request.headers["content-type"] == "text/event-stream"
+
+
+@_named([route for route in ROUTES if not route.open])
+async def test_nobody_gets_401(world, route):
+    for token in ("", "nonsense", world.names["refresh"]):
+        request = _ask(world, route, token=token)
+        problem = await request.json()
+
+        assert (request.status, problem["status"]) == (401, 401)
+        assert problem["code"] in {"unauthenticated", "token_invalid"}
+        assert request.headers["www-authenticate"]
+        _check_headers(request)
+
+
+@_named([route for route in ROUTES if route.owned])
+async def test_another_person_gets_404(world, route):
+    request = _ask(world, route, token=world.stranger)
+    problem = await request.json()
+
+    assert (request.status, problem["code"]) == (404, "not_found")
+    _check_headers(request)
+
+
+def _broken_fields() -> list[Any]:
+    return [
+        pytest.param(route, name, id=f"{route} {name}")
+        for route in ROUTES
+        for name in route.body or ()
+        if name not in route.unchecked
+    ]
+
+
+@pytest.mark.parametrize(("route", "name"), _broken_fields())
+async def test_one_broken_field_is_400_and_named(world, route, name):
+    good = world.fill(route.body)
+    broken: Any = 5 if isinstance(good[name], list) else []
+
+    request = _ask(world, route, token=world.access, body=good | {name: broken})
+    problem = await request.json()
+
+    assert (request.status, problem["code"]) == (400, "invalid")
+    assert next(iter(problem["errors"])).split(".")[0] == name
+    assert request.headers["content-type"] == "application/problem+json"
+
+
+@_named([route for route in ROUTES if route.body is not None and "regenerate" not in str(route)])
+async def test_a_body_that_is_no_object_is_400(world, route):
+    """I10, I3, I4."""
+    for body in (b"[]", b"5", b"null", b"", b"{", b'{"a": 1e999}', b'{"\\ud800": 1}', b"\xff"):
+        request = _ask(world, route, token=world.access, body=body)
+        problem = await request.json()
+
+        assert (request.status, problem["code"]) == (400, "invalid"), body
+
+
+@_named([route for route in ROUTES if route.body is not None])
+async def test_a_body_that_is_no_json_is_415(world, route):
+    """I9."""
+    sent = json.dumps(world.fill(route.body)).encode()
+    for headers in (
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "multipart/form-data; boundary=x"},
+        {"Content-Type": "application/json; charset=utf-16"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ):
+        request = _ask(world, route, token=world.access, body=sent, headers=headers)
+        problem = await request.json()
+
+        assert (request.status, problem["code"]) == (415, "unsupported_media_type"), headers
+
+
+@pytest.mark.parametrize(
+    ("pattern", "query"),
+    [(pattern, query) for pattern, queries in WRONG_QUERIES.items() for query in queries],
+)
+async def test_a_wrong_query_is_400(world, pattern, query):
+    """A5, I4, I6, I7."""
+    route = Route("GET", pattern, query=query)
+
+    for each in (route, Route("GET", pattern, query=f"{query}&x=%00")):
+        request = _ask(world, each, token=world.access)
+        problem = await request.json()
+        assert (request.status, problem["code"]) == (400, "invalid")
+
+
+@_named([route for route in ROUTES if route.pattern.startswith("api/")])
+async def test_another_method_is_405_and_another_path_404(world, route):
+    known = {each.method for each in ROUTES if each.pattern == route.pattern}
+    other = next(each for each in ("PUT", "DELETE", "POST", "TRACE") if each not in known)
+
+    wrong = Request(other, world.path(route).partition("?")[0], token=world.access, body={})
+    nowhere = Request(route.method, f"/{route.pattern}/".replace("<uuid:", "<"), body={})
+
+    assert (await wrong.json())["code"] == "method_not_allowed"
+    assert (await nowhere.json())["code"] == "not_found"
+    assert (wrong.status, nowhere.status) == (405, 404)
+    _check_headers(nowhere)
+
+
+# -- frames ------------------------------------------------------------------------------------
+_all = [(path, frame) for path, frames in FRAMES.items() for frame in frames]
+_frames = pytest.mark.parametrize(("path", "frame"), _all, ids=str)
+_owned_frames = pytest.mark.parametrize(
+    ("path", "frame"), [(path, frame) for path, frame in _all if frame.owned], ids=str
+)
+
+
+@_frames
+async def test_the_good_frame_is_answered(world, path, frame):
+    async with Socket(path, token=world.access) as socket:
+        socket.send({"type": frame.type, **world.fill(frame.fields), "ref": "r"})
+        if frame.answer is None:
+            await socket.quiet()
+        else:
+            told = await socket.receive()
+            assert (told["type"], told["ref"]) == (frame.answer, "r")
+
+
+@_frames
+async def test_nobody_sends_a_frame(world, path, frame):
+    socket = Socket(path)
+    socket.send({"type": frame.type, **world.fill(frame.fields)})
+
+    await socket.open()
+    assert (await socket.receive())["code"] == "unauthenticated"
+    with pytest.raises(Closed, match="4401"):
+        await socket.receive()
+
+
+@_owned_frames
+async def test_another_person_finds_nothing(world, path, frame):
+    async with Socket(path, token=world.stranger) as socket:
+        told = await socket.ask({"type": frame.type, **world.fill(frame.fields), "ref": "r"})
+
+        assert (told["type"], told["code"], told["ref"]) == ("error", "not_found", "r")
+
+
+@pytest.mark.parametrize(
+    ("path", "frame", "name"),
+    [
+        pytest.param(path, frame, name, id=f"{path} {frame} {name}")
+        for path, frames in FRAMES.items()
+        for frame in frames
+        for name in frame.fields
+    ],
+)
+async def test_one_broken_field_of_a_frame_is_invalid(world, path, frame: Frame, name):
+    good = world.fill(frame.fields)
+    broken: Any = 5 if isinstance(good[name], list) else []
+
+    async with Socket(path, token=world.access) as socket:
+        told = await socket.ask({"type": frame.type, **good | {name: broken}, "ref": "r"})
+
+        assert (told["type"], told["code"], told["ref"]) == ("error", "invalid", "r")
+        assert list(told["errors"]) == [name]
+        await socket.quiet()
+    assert await in_thread(Message.objects.count)() == 2

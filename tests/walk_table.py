@@ -1,0 +1,218 @@
+"""Every route and every frame, each with one good request. What is not here fails the walk.
+
+`{name}` in a path or a value is an id or a secret from `World`. A row says who may: everybody
+(`open`), everybody who is signed in, or the owner of the ids in its path alone (`owned`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+METRICS_TOKEN = "a token for the metrics"
+PASSWORD = "correct horse battery"
+NEW_PASSWORD = "a longer horse battery"
+
+
+@dataclass(frozen=True)
+class Route:
+    """`pattern` is the URLconf's own; `body` the fields of a good request, each of them checked."""
+
+    method: str
+    pattern: str
+    status: int = 200
+    body: dict[str, Any] | None = None
+    query: str = ""
+    open: bool = False
+    owned: bool = False
+    # Fields that are read by their presence alone, or whose wrong value says nothing about it.
+    unchecked: tuple[str, ...] = ()
+    streams: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.pattern}"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """`owned`: it names something of its sender's, which does not exist for others."""
+
+    type: str
+    fields: dict[str, Any]
+    answer: str | None
+    owned: bool = False
+
+    def __str__(self) -> str:
+        return self.type
+
+
+_SEND = {
+    "content": "Hi",
+    "parent_id": "{answer}",
+    "model": "echo",
+    "parameters": {"temperature": 1},
+    "attachments": [],
+}
+_CONVERSATION = {
+    "title": "Plans",
+    "model": "echo",
+    "system_prompt": "Be brief.",
+    "parameters": {"temperature": 1},
+}
+_CHANGES = _CONVERSATION | {"archived": False, "pinned": True}
+_PROFILE = {
+    "display_name": "Alice",
+    "language": "en",
+    "timezone": "Europe/Berlin",
+    "preferences": {"theme": "dark"},
+}
+_CONNECTION = {
+    "scope": "personal",
+    "provider": "openai_compatible",
+    "name": "Mine",
+    "base_url": "http://127.0.0.1:8159/v1",
+    "api_key": "sk-walk-0123456789",
+    "enabled": True,
+}
+_MODEL = {
+    "scope": "personal",
+    "name": "mine",
+    "connection": "{connection}",
+    "upstream_name": "gpt-x",
+    "display_name": "My own",
+    "context_window": 8_192,
+    "max_output_tokens": 1_024,
+    "input_price": "1.500000",
+    "output_price": "2.500000",
+    "enabled": True,
+    "fallbacks": ["echo"],
+}
+_ONCE = {
+    "messages": [{"role": "user", "content": "Hi"}],
+    "model": "echo",
+    "temperature": 1,
+    "max_tokens": 100,
+    "stream": False,
+}
+
+_v1 = "api/v1/"
+_one = _v1 + "conversations/<uuid:conversation_id>"
+_message = _v1 + "messages/<uuid:message_id>"
+
+ROUTES = [
+    # seen from outside
+    Route("GET", "", open=True),
+    Route("GET", "docs", open=True),
+    Route("GET", "redoc", open=True),
+    Route("GET", "health", open=True),
+    Route("GET", "health/live", open=True),
+    Route("GET", "health/ready", open=True),
+    Route("GET", "info", open=True),
+    Route("GET", "metrics", open=True, headers={"Authorization": f"Bearer {METRICS_TOKEN}"}),
+    Route("GET", _v1 + "schema", open=True),
+    Route("GET", "reset-password", query="uid={person}&token={reset}", open=True),
+    Route("GET", "confirm-email", query="uid={person}&token={confirmation}", open=True),
+    # accounts
+    Route(
+        "POST",
+        _v1 + "auth/register",
+        201,
+        {"username": "newcomer", "email": "new@example.org", "password": PASSWORD},
+        open=True,
+    ),
+    Route("POST", _v1 + "auth/login", body={"username": "alice", "password": PASSWORD}, open=True),
+    Route("POST", _v1 + "auth/refresh", body={"refresh_token": "{refresh}"}, open=True),
+    Route("POST", _v1 + "auth/logout", 204, {"refresh_token": "{refresh}"}, open=True),
+    Route("POST", _v1 + "auth/forgot-password", 202, {"email": "alice@example.org"}, open=True),
+    Route(
+        "POST",
+        _v1 + "auth/reset-password",
+        204,
+        {"uid": "{person}", "token": "{reset}", "password": NEW_PASSWORD},
+        open=True,
+    ),
+    Route("GET", _v1 + "users/me"),
+    Route("PATCH", _v1 + "users/me", body=_PROFILE),
+    Route("PUT", _v1 + "users/me", body=_PROFILE),
+    Route("DELETE", _v1 + "users/me", 204, {"password": PASSWORD}),
+    Route(
+        "POST",
+        _v1 + "users/me/change-password",
+        204,
+        {"old_password": PASSWORD, "new_password": NEW_PASSWORD},
+    ),
+    Route("GET", _v1 + "users/me/sessions"),
+    Route("DELETE", _v1 + "users/me/sessions/<uuid:session_id>", 204, owned=True),
+    # models
+    Route("GET", _v1 + "models"),
+    Route("POST", _v1 + "models", 201, _MODEL),
+    Route("GET", _v1 + "models/<uuid:pk>", owned=True),
+    Route("PATCH", _v1 + "models/<uuid:pk>", body=_MODEL, owned=True),
+    Route("DELETE", _v1 + "models/<uuid:pk>", 204, owned=True),
+    Route("GET", _v1 + "connections"),
+    Route("POST", _v1 + "connections", 201, _CONNECTION),
+    Route("GET", _v1 + "connections/<uuid:pk>", owned=True),
+    Route("PATCH", _v1 + "connections/<uuid:pk>", body=_CONNECTION, owned=True),
+    Route("DELETE", _v1 + "connections/<uuid:pk>", 204, owned=True),
+    Route("POST", _v1 + "connections/<uuid:pk>/test", owned=True),
+    # chat
+    Route("GET", _v1 + "conversations", query="q=plans&archived=false&ordering=title&limit=5"),
+    Route("POST", _v1 + "conversations", 201, _CONVERSATION),
+    Route("GET", _one, owned=True),
+    Route("PATCH", _one, body=_CHANGES, owned=True),
+    Route("PUT", _one, body=_CHANGES, owned=True),
+    Route("DELETE", _one, 204, owned=True),
+    Route("POST", _one + "/archive", owned=True),
+    Route("POST", _one + "/unarchive", owned=True),
+    Route("GET", _one + "/messages", query="branch={answer}&limit=5", owned=True),
+    Route("POST", _one + "/messages", 201, _SEND, owned=True),
+    Route("POST", _one + "/messages/stream", 200, _SEND, owned=True, streams=True),
+    Route("GET", _message, owned=True),
+    Route("PATCH", _message, body={"content": "Better"}, owned=True),
+    Route("PUT", _message, body={"content": "Better"}, owned=True),
+    Route("DELETE", _message, 204, owned=True),
+    Route("GET", _message + "/stream", query="after=0", owned=True, streams=True),
+    Route("POST", _message + "/stop", owned=True),
+    Route(
+        "POST",
+        _message + "/regenerate",
+        201,
+        {"model": "echo", "parameters": {"temperature": 1}},
+        owned=True,
+    ),
+    Route("POST", _v1 + "chat", 200, _ONCE),
+]
+
+# Values of query parameters that are refused, route by route.
+WRONG_QUERIES = {
+    _v1 + "conversations": ["q=", "archived=1", "ordering=x", "limit=0", "cursor=x"],
+    _one + "/messages": ["branch=x", "before=x", "limit=0"],
+    _message + "/stream": ["after=x"],
+    _v1 + "users/me/sessions": ["limit=0", "cursor=x"],
+    _v1 + "models": ["limit=0", "cursor=x"],
+    _v1 + "connections": ["limit=0", "cursor=x"],
+}
+
+FRAMES = {
+    "/ws/chat": [
+        Frame("ping", {}, "pong"),
+        Frame("authenticate", {"access_token": "{access}"}, "authenticated"),
+        Frame(
+            "chat",
+            {
+                "conversation_id": "{conversation}",
+                "content": "Hi",
+                "model": "echo",
+                "parent_id": "{answer}",
+                "idempotency_key": "k",
+                "attachments": [],
+            },
+            "chat_start",
+            owned=True,
+        ),
+        Frame("stop", {"message_id": "{answer}"}, "stopped", owned=True),
+        Frame("resume", {"message_id": "{answer}", "after": 0}, "chat_chunk", owned=True),
+        Frame("typing", {"conversation_id": "{conversation}"}, None, owned=True),
+    ],
+}

@@ -105,7 +105,8 @@ class AutoSchema(SpectacularSchema):
 
     def _add_problems(self, operation: Operation) -> None:
         problem = self._component("Problem", _PROBLEM)
-        for status in _refusals_of(operation):
+        own = getattr(self.view, "refuses_with", ())  # what its shape does not tell
+        for status in sorted({*_refusals_of(operation), *own}):
             response = {
                 "description": _REFUSALS[status],
                 "content": {CONTENT_TYPE: {"schema": problem}},

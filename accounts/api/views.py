@@ -32,6 +32,7 @@ class PublicView(ApiView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     needs_body = True
+    refuses_with: tuple[str, ...] = ("401",)
     serializer_class: Any = None
 
     def valid(self, request: Request) -> dict[str, Any]:
@@ -43,6 +44,7 @@ class PublicView(ApiView):
 
 
 class RegisterView(PublicView):
+    refuses_with = ("403",)
     serializer_class = serializers.RegisterSerializer
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -97,6 +99,7 @@ class LogoutView(PublicView):
 
 
 class ForgotPasswordView(PublicView):
+    refuses_with = ()
     serializer_class = serializers.ForgotPasswordSerializer
 
     @extend_schema(
@@ -119,6 +122,8 @@ class ResetPasswordView(PublicView):
 
 class MeView(ApiView):
     """One's own profile."""
+
+    refuses_with = ("400", "409")
 
     def takes_body(self, request: Request) -> bool:
         return request.method in {"PUT", "PATCH", "DELETE"}

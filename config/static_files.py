@@ -11,6 +11,8 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from whitenoise import WhiteNoise
 
+from common.middleware import request_id_from
+
 _CHUNK = 256 << 10
 
 
@@ -58,7 +60,11 @@ class StaticFiles:
             (name.lower().encode(), str(value).encode("latin-1"))
             for name, value in response.headers
         ]
-        headers.append((b"x-content-type-options", b"nosniff"))
+        asked = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        headers += [
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-request-id", request_id_from(asked.decode("latin-1")).encode()),
+        ]
         start = {"type": "http.response.start", "status": int(response.status), "headers": headers}
         await send(start)
         await _send_file(response.file, send)

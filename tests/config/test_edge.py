@@ -7,7 +7,10 @@ import re
 from typing import Any
 
 import pytest
+from django.http import StreamingHttpResponse
+from django.test import AsyncRequestFactory
 
+from common.middleware import EdgeMiddleware
 from tests.asgi import Request
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -199,3 +202,25 @@ async def test_a_cross_site_form_is_a_problem():
     found = await problem(request)
 
     assert (found["status"], found["code"]) == (403, "permission_denied")
+
+
+async def test_a_head_of_a_stream_reads_none_of_it():
+    """E9: HEAD on a stream's address gets a clean answer."""
+    begun = []
+
+    async def events():
+        begun.append(True)
+        yield b": never\n\n"
+
+    async def view(_request):
+        return StreamingHttpResponse(events(), content_type="text/event-stream")
+
+    request = AsyncRequestFactory().head("/api/v1/stream")
+
+    answer: Any = EdgeMiddleware(view)(request)
+    response = await answer
+
+    assert response.streaming is False
+    assert response.content == b""
+    assert response["Content-Type"] == "text/event-stream"
+    assert begun == []

@@ -186,6 +186,7 @@ def test_static_files_come_before_django_and_stay_at_home(shared_server):
 
     assert found.status == 200
     assert found.headers["x-content-type-options"] == "nosniff"
+    assert found.headers["x-request-id"]
     assert found.headers["content-type"].startswith("text/css")
     assert b"--canvas" in found.body
     again = shared_server.request(

@@ -10,10 +10,11 @@ from typing import Any
 from django.conf import settings
 from limits import RateLimitItemPerSecond
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, RedisStorage, Storage
+from limits.storage import RedisStorage, Storage
 from limits.strategies import MovingWindowRateLimiter
 
 from common.errors import RateLimited
+from common.windows import Windows
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def _limiter(address: str) -> MovingWindowRateLimiter:
             socket_connect_timeout=1,
         )
         if address
-        else MemoryStorage()
+        else Windows()
     )
     return MovingWindowRateLimiter(store)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from common import rates
+from common import rates, windows
 from common.errors import RateLimited
 
 
@@ -83,3 +84,31 @@ def test_without_redis_the_process_counts(ten_a_minute, settings):
     passed = [passes(number) for number in range(20)]
 
     assert passed.count(True) == 10
+
+
+def test_a_window_moves_and_forgets_whom_it_has_not_seen(monkeypatch):
+    clock = [1_000.0]
+    monkeypatch.setattr(windows.time, "time", lambda: clock[0])
+    store = windows.Windows()
+    assert store.acquire_entry("one", 2, 60)
+    clock[0] += 40
+    assert store.acquire_entry("one", 2, 60)
+    assert not store.acquire_entry("one", 2, 60)
+
+    clock[0] += 21  # the first has left the window, the second has not
+
+    assert store.get_moving_window("one", 2, 60) == (1_040.0, 1)
+    assert store.acquire_entry("one", 2, 60)
+    assert not store.acquire_entry("one", 2, 60)
+    clock[0] += 200
+    store.acquire_entry("another", 2, 60)
+    assert store.reset() == 1
+
+
+def test_counting_starts_no_threads(ten_a_minute):
+    before = threading.active_count()
+
+    for number in range(10):
+        passes(number)
+
+    assert threading.active_count() <= before

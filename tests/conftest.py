@@ -29,7 +29,8 @@ def _seed_again(sender: AppConfig, **kwargs: Any) -> None:
 
     Django says `post_migrate` after a flush as well, only without a plan, app by app.
     """
-    if "plan" not in kwargs and sender is list(apps.get_app_configs())[-1]:
+    last = [config for config in apps.get_app_configs() if config.models_module][-1]
+    if "plan" not in kwargs and sender is last:
         for name in SEEDING:
             importlib.import_module(name).seed(apps, None)
 

@@ -50,8 +50,10 @@ def list_models():
     async_to_sync(list_environment_models)()
 
 
-def names():
-    return sorted(ChatModel.objects.values_list("name", flat=True))
+def names(**facts):
+    """Of the models that came from a list."""
+    listed = ChatModel.objects.exclude(name="offline").filter(**facts)
+    return sorted(listed.values_list("name", flat=True))
 
 
 class TestConnections:
@@ -152,9 +154,7 @@ class TestLists:
 
         list_models()
 
-        assert list(ChatModel.objects.filter(enabled=True).values_list("name", flat=True)) == [
-            "gpt-4o"
-        ]
+        assert names(enabled=True) == ["gpt-4o"]
 
     def test_is_read_once(self, named, upstream):
         list_models()

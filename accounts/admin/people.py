@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied as Forbidden
@@ -16,6 +17,7 @@ from django.utils.translation import ngettext
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
 )
 
 from accounts.models import Letter, Role, User
@@ -38,6 +40,12 @@ class PersonForm(forms.ModelForm[User]):
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text=_("Write only. Empty keeps the present one; a new one signs every device out."),
     )
+    language = forms.ChoiceField(
+        label=_("Language"),
+        required=False,
+        choices=[("", "—"), *settings.LANGUAGES],
+        widget=UnfoldAdminSelectWidget,
+    )
     roles = forms.MultipleChoiceField(
         label=_("Roles"), choices=_roles, widget=UnfoldAdminCheckboxSelectMultipleWidget
     )
@@ -56,6 +64,12 @@ class PersonForm(forms.ModelForm[User]):
         email = self.cleaned_data["email"]
         return str(_told(lambda: registration.free_email(email, user=self.stored)))
 
+    def clean_timezone(self) -> str:
+        name = str(self.cleaned_data["timezone"])
+        if name and name not in profile.known_timezones():
+            raise forms.ValidationError(_("Use a name like Europe/Berlin."))
+        return name
+
     def clean_password(self) -> str:
         password = str(self.cleaned_data["password"])
         if password:
@@ -64,6 +78,7 @@ class PersonForm(forms.ModelForm[User]):
 
 
 class NewPersonForm(PersonForm):
+    language = None  # type: ignore[assignment]  # Django's way to take a field away
     password = forms.CharField(
         label=_("Password"),
         strip=False,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from typing import Any
-from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +12,7 @@ from rest_framework import serializers
 from accounts.models import SignIn, User
 from accounts.names import EMAIL_CHARACTERS
 from accounts.services.people import roles_of
+from accounts.services.profile import known_timezones
 from accounts.services.tokens import TokenPair, issue
 from common.api.fields import JSONObjectField, TextField
 
@@ -128,7 +127,7 @@ class ProfileSerializer(serializers.Serializer[dict[str, Any]]):
         return value
 
     def validate_timezone(self, value: str) -> str:
-        if value not in _zones():
+        if value not in known_timezones():
             raise serializers.ValidationError(_("Use a name like Europe/Berlin."))
         return value
 
@@ -160,8 +159,3 @@ def tokens_answer(sign_in: SignIn, pair: TokenPair | None = None) -> dict[str, A
         "token_type": "bearer",
         "expires_in": pair.expires_in,
     }
-
-
-@functools.cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())

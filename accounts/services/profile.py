@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -20,6 +22,12 @@ from common.errors import Conflict, Invalid, NotFound
 
 # All that a person may write about themselves without a password (A4).
 FIELDS = frozenset({"display_name", "language", "timezone", "preferences"})
+
+
+@functools.cache
+def known_timezones() -> frozenset[str]:
+    """Names like Europe/Berlin; reading them walks a folder of a thousand files."""
+    return frozenset(available_timezones())
 
 
 def update_profile(

@@ -203,13 +203,18 @@ class TestPeople:
             mina,
             form,
             display_name="Mina K.",
+            language="zh-hans",
             timezone="Europe/Berlin",
             roles=["agent", "member"],
         )
 
         assert answer.status_code == 302
         mina.refresh_from_db()
-        assert (mina.display_name, mina.timezone) == ("Mina K.", "Europe/Berlin")
+        assert (mina.display_name, mina.language, mina.timezone) == (
+            "Mina K.",
+            "zh-hans",
+            "Europe/Berlin",
+        )
         assert set(mina.groups.values_list("name", flat=True)) == {"agent", "member"}
 
     def test_get_a_new_password_and_are_signed_out(self, desk, mina, form, device):
@@ -241,7 +246,14 @@ class TestPeople:
 
     @pytest.mark.parametrize(
         "wrong",
-        [{"email": "root@example.org"}, {"email": "x"}, {"password": "short"}, {"roles": []}],
+        [
+            {"email": "root@example.org"},
+            {"email": "x"},
+            {"password": "short"},
+            {"timezone": "Mars/Base"},
+            {"language": "tlh"},
+            {"roles": []},
+        ],
         ids=str,
     )
     def test_are_not_changed_against_the_rules(self, desk, mina, form, wrong):

@@ -104,6 +104,15 @@ def test_the_sixth_wrong_password_is_not_looked_at(api, mina):
     assert 0 < int(sixth["Retry-After"]) <= 900
 
 
+def test_a_name_that_nobody_has_locks_like_any_other(api, mina):
+    """S7, S8: the lock tells no name from another."""
+    for _ in range(5):
+        api.login("nobody")
+
+    assert problem(api.login("nobody")) == (429, "locked_out")
+    assert api.login("mina").status_code == 200
+
+
 def test_a_suspended_person_is_counted_like_any_other(api, person):
     """S7, S8: the right password of a suspended person is a failure, too."""
     person("gone", is_active=False)

@@ -138,17 +138,18 @@ class Upstream:
         task = asyncio.current_task()
         self._tasks.add(task)
         try:
-            while await self._serve(reader, writer):
-                pass
+            begun = b""
+            while begun is not None:
+                begun = await self._serve(reader, writer, begun)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client is gone, or the test is over
         finally:
             self._tasks.discard(task)
             writer.close()
 
-    async def _serve(self, reader, writer):
-        """One request; whether the connection can take another."""
-        head = await reader.readuntil(b"\r\n\r\n")
+    async def _serve(self, reader, writer, begun):
+        """One request; the beginning of the next one, or None when there can be none."""
+        head = begun + await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         method, path, _version = first.split(" ", 2)
         pairs = [line.split(": ", 1) for line in lines if line]
@@ -162,10 +163,12 @@ class Upstream:
         leaving = asyncio.create_task(reader.read(1))
         try:
             await asyncio.wait({playing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not playing.done():
+            early = _result(leaving)
+            if early == b"" or isinstance(_result(playing), ConnectionError):
                 request.left.set()
-                return False
-            return playing.result()
+                return None
+            # What came early is the beginning of the next request.
+            return (early or b"") if await playing else None
         finally:
             playing.cancel()
             leaving.cancel()
@@ -208,6 +211,13 @@ class Upstream:
             writer.write(b"0\r\n\r\n")
         await writer.drain()
         return not reply.raw
+
+
+def _result(task):
+    """What the task has returned or raised, None while it runs."""
+    if not task.done():
+        return None
+    return task.exception() or task.result()
 
 
 def _head(reply):

@@ -29,13 +29,16 @@ def ref_of(turn: Turn) -> TurnRef:
 async def close_turn(turn_id: UUID, *, status: str, error: AppError | None = None) -> bool:
     """End a running turn for its owner, with all text that can be found; False if it had ended.
 
-    Runs on the runner's loop. The text comes from Redis if it has more than the checkpoint.
+    Runs on the runner's loop. The text comes from the owner's log if it is here, else from Redis
+    if it has more than the checkpoint.
     """
     turn = await in_thread(_running)(turn_id)
     if turn is None:
         return False
     log = TurnLog(ref_of(turn))
-    if hub.mirror is not None:
+    if own := hub.own.get(turn_id):
+        log.replace(own.last_seq, own.content, own.thoughts)
+    elif hub.mirror is not None:
         await hub.mirror.load(log)
     if log.last_seq < turn.last_seq:
         log.replace(turn.last_seq, turn.text, turn.reasoning)

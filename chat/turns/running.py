@@ -59,8 +59,9 @@ async def _phase(turn: RunningTurn) -> Outcome:
     try:
         return await turn.phase
     except asyncio.CancelledError:
-        # Cancelled before its first step, it never entered its own `try`.
-        outcome = Outcome()
+        # Cancelled before its first step, it never entered its own `try`; or by something in it
+        # that nobody asked to.
+        outcome = Outcome(status=Turn.Status.FAILED, error=Internal())
         settle_cut(turn, outcome)
         return outcome
 

@@ -37,3 +37,4 @@ def ending(turn: TurnRef) -> asyncio.Task[None]:
 async def _see_to_the_end(turn: TurnRef) -> None:
     if not await ends_within(turn, settings.STOP_WAIT_SECONDS):
         await in_thread(close_stopped)(turn.turn_id)
+        await ends_within(turn, settings.STOP_WAIT_SECONDS)

@@ -22,8 +22,9 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import Serializer
 from uuid_utils.compat import uuid7
 
-from common import errors, lifecycle
+from common import errors, lifecycle, rates
 from common.addresses import address_key, client_address
+from common.db import in_thread
 from common.problems import as_app_error
 from common.sockets.frames import BadFrame, Frame, error_frame, parse_frame
 from common.sockets.outbox import Outbox, Send
@@ -151,6 +152,10 @@ class SocketConsumer(AsyncWebsocketConsumer):
         if not isinstance(refusal, errors.Unauthenticated):
             await self.deny(refusal)
         address = address_key(client_address(self.scope))
+        try:
+            await in_thread(rates.hit)("api_anonymous", address)
+        except errors.RateLimited as too_many:
+            await self.deny(too_many)
         if not sockets.admits_stranger(address):
             await self.deny(errors.RateLimited(retry_after=GONE_SECONDS))
         try:

@@ -58,11 +58,11 @@ async def test_a_turn_whose_owner_does_not_obey_is_closed_by_who_asked(
     start = parse_events((await stream.chunk()).decode())[0]
 
     stop = Request("POST", f"messages/{start['message_id']}/stop", token=token)
-    await stop.read()
+    stopped = await stop.json()
     events = await stream.events()
     gate.open()
 
-    assert stop.status == 200
+    assert (stop.status, stopped["status"]) == (200, "stopped")
     assert events[-1]["message"]["status"] == "stopped"
     assert (await Turn.objects.aget()).status == "stopped"
 

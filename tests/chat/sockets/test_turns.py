@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
 
+from accounts.services.callers import Caller
 from chat.models import Conversation, Message, Turn
 from chat.services.conversations import delete_conversation
 from chat.services.turn_requests import send_message
+from chat.streams.nudges import user_group
 from common.db import in_thread
 from common.lookout import look_once
+from common.nudges import join, leave, nudge
 from models_registry.providers.base import Finished, TextDelta
 from tests.asgi import Socket
 from tests.chat.conftest import Gate, text_of
@@ -275,6 +279,27 @@ async def test_resume_on_a_socket_that_hears_the_ends_only_gives_it_the_whole(
     assert [chunk["content"], *(event.get("content") for event in rest)] == ["a", "b", None]
 
 
+class Probe:
+    """Hears whether a group is being listened to."""
+
+    def __init__(self) -> None:
+        self.heard = asyncio.Event()
+
+    def nudged(self, message: dict[str, Any]) -> None:
+        self.heard.set()
+
+
+async def heard_by_sockets_of(caller: Caller) -> None:
+    """Sockets join their group behind the handshake, which never waits for Redis."""
+    group, probe = user_group(caller.user.pk), Probe()
+    join(group, probe)
+    async with asyncio.timeout(10):
+        while not probe.heard.is_set():
+            await nudge(group, {"type": "probe"})
+            await asyncio.sleep(0.02)
+    leave(group, probe)
+
+
 async def test_others_hear_typing_once_in_two_seconds_and_the_typist_does_not(
     serving, token, alice, conversation
 ):
@@ -282,6 +307,7 @@ async def test_others_hear_typing_once_in_two_seconds_and_the_typist_does_not(
     async with Socket(token=token) as typist, Socket(token=token) as other:
         await typist.quiet()
         await other.quiet()
+        await heard_by_sockets_of(alice)
         for _ in range(10):
             typist.send({"type": "typing", "conversation_id": str(conversation.id)})
         heard = await other.receive()

@@ -62,6 +62,18 @@ class SignIn(Record):
     def __str__(self) -> str:
         return self.client or str(self.id)
 
+    def is_live(self, now: datetime) -> bool:
+        """`live_sign_in` for a row that is read already, with its user.
+
+        Every request asks this; as conditions of the query it costs half a millisecond more.
+        """
+        return (
+            self.revoked_at is None
+            and self.expires_at > now
+            and self.idle_expires_at > now
+            and self.user.is_active
+        )
+
 
 class Session(AbstractBaseSession):
     """A cookie session, bound to the sign-in that it is the cookie of (none before signing in)."""

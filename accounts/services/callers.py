@@ -14,7 +14,7 @@ from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
 
 from accounts.errors import ForeignOrigin, TokenInvalid
-from accounts.models import Session, SignIn, User, live_sign_in
+from accounts.models import Session, SignIn, User
 from accounts.services import sign_ins, tokens
 from common.errors import Unauthenticated
 
@@ -39,13 +39,13 @@ class Caller:
 def caller_from_bearer(token: str) -> Caller:
     """Whose access token this is; raises TokenInvalid. One query, as rights are read each time."""
     claims = tokens.read(token)
-    sign_in = (
-        SignIn.objects.live()
-        .select_related("user")
-        .filter(pk=claims.sign_in_id, user_id=claims.user_id)
-        .first()
-    )
-    if sign_in is None:
+    try:
+        sign_in = SignIn.objects.select_related("user").get(
+            pk=claims.sign_in_id, user_id=claims.user_id
+        )
+    except SignIn.DoesNotExist:
+        raise TokenInvalid from None
+    if not sign_in.is_live(timezone.now()):
         raise TokenInvalid
     sign_ins.touch(sign_in)
     return Caller(sign_in.user, sign_in, expires_at=claims.expires_at)
@@ -54,23 +54,15 @@ def caller_from_bearer(token: str) -> Caller:
 def caller_from_session(session_key: str) -> Caller | None:
     """Who is signed in with this session cookie. One query."""
     now = timezone.now()
-    session = (
-        Session.objects.select_related("sign_in__user")
-        .filter(
-            live_sign_in(now, prefix="sign_in__"),
-            session_key=session_key,
-            expire_date__gt=now,
-        )
-        .first()
-    )
-    if session is None or session.sign_in is None:
+    try:
+        session = Session.objects.select_related("sign_in__user").get(session_key=session_key)
+    except Session.DoesNotExist:
         return None
-    sign_ins.touch(session.sign_in)
-    return Caller(
-        session.sign_in.user,
-        session.sign_in,
-        expires_at=min(session.expire_date, session.sign_in.expires_at),
-    )
+    sign_in = session.sign_in
+    if sign_in is None or session.expire_date <= now or not sign_in.is_live(now):
+        return None
+    sign_ins.touch(sign_in)
+    return Caller(sign_in.user, sign_in, expires_at=min(session.expire_date, sign_in.expires_at))
 
 
 def caller_from_handshake(scope: Mapping[str, Any]) -> Caller:

@@ -9,7 +9,7 @@ import time_machine
 from django.db import OperationalError
 from django.utils import timezone
 
-from accounts.models import SignIn
+from accounts.models import SignIn, User
 from accounts.services import sign_ins
 from tests.accounts.conftest import problem
 
@@ -103,3 +103,29 @@ def test_a_full_disk_keeps_nobody_from_reading(mina, device, monkeypatch):
         monkeypatch.setattr(sign_ins, "write_transaction", refuse)
 
         assert phone.works()
+
+
+@pytest.mark.parametrize(
+    ("change", "is_live"),
+    [
+        ({}, True),
+        ({"revoked_at": timezone.now()}, False),
+        ({"expires_at": timezone.now()}, False),
+        ({"idle_expires_at": timezone.now()}, False),
+        ({"user__is_active": False}, False),
+    ],
+    ids=str,
+)
+def test_a_row_and_a_query_agree_on_who_is_live(mina, device, change, is_live):
+    """S3: the rule stands twice, for one row and for many."""
+    phone = device(mina)
+    if "user__is_active" in change:
+        User.objects.update(is_active=False)
+    else:
+        SignIn.objects.update(**change)
+
+    row = SignIn.objects.select_related("user").get()
+
+    assert row.is_live(timezone.now()) is is_live
+    assert bool(sign_ins.live([row.pk])) is is_live
+    assert phone.works() is is_live

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -84,7 +85,7 @@ def api():
     class Api:
         def __init__(self, user):
             token = issue(open_for(user, client="tests", address="203.0.113.7")).access_token
-            self.headers = {"HTTP_AUTHORIZATION": f"Bearer {token}"}
+            self.headers: dict[str, Any] = {"HTTP_AUTHORIZATION": f"Bearer {token}"}
 
         def _call(self, method, path, body=None):
             raw = b"" if body is None else json.dumps(body).encode()

@@ -6,7 +6,6 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from models_registry.management.commands import connection as module
 from models_registry.models import ChatModel, Connection
 from models_registry.services.connections import create_connection
 from models_registry.services.endpoints import endpoint_of
@@ -43,7 +42,7 @@ class TestConnection:
         assert (told["name"], told["scope"], told["key"]) == ("Ours", "system", "…cdef")
 
     def test_add_asks_for_the_key(self, run, upstream, monkeypatch):
-        monkeypatch.setattr(module.getpass, "getpass", lambda _prompt: KEY)
+        monkeypatch.setattr("getpass.getpass", lambda _prompt: KEY)
 
         run(*add(upstream))
 

@@ -16,7 +16,7 @@ def clock(monkeypatch, settings):
     class Clock:
         now = 1_000.0
 
-    monkeypatch.setattr(cooldown.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr("models_registry.cooldown.time.monotonic", lambda: Clock.now)
     yield Clock
     cooldown.clear()
 

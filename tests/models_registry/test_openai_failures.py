@@ -104,7 +104,10 @@ def test_forms_of_retry_after(headers, seconds):
 def test_retry_after_as_a_date():
     later = format_datetime(timezone.now() + timedelta(seconds=30), usegmt=False)
 
-    assert 25 < parse_retry_after({"retry-after": later}) <= 30
+    seconds = parse_retry_after({"retry-after": later})
+
+    assert seconds is not None
+    assert 25 < seconds <= 30
 
 
 async def test_a_refused_port(endpoint):

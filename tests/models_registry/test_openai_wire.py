@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from models_registry.providers.base import Finished, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from models_registry.providers.base import Finished, ReasoningDelta, TextDelta, Usage
 from models_registry.providers.factory import provider_at
 from models_registry.providers.openai import OpenAIProvider
 from models_registry.providers.vendors import VENDORS
@@ -23,8 +23,6 @@ from tests.models_registry.upstream import (
 )
 
 pytestmark = pytest.mark.usefixtures("clients")
-
-DICE = "🎲"
 
 
 async def test_a_plain_answer(upstream, endpoint):
@@ -69,11 +67,11 @@ async def test_the_request_is_what_the_wire_wants(upstream, endpoint):
 
 async def test_options_that_steer_a_gateway_do_not_go_out(upstream, endpoint):
     """O9"""
-    orders = dict.fromkeys(
+    orders: dict[str, object] = dict.fromkeys(
         ("api_base", "base_url", "api_key", "extra_headers", "extra_body", "timeout"),
         "http://127.0.0.1:1/",
     )
-    orders |= {"model": "other", "messages": [], "stream": False, "n": 100}
+    orders = orders | {"model": "other", "messages": [], "stream": False, "n": 100}
     upstream.script(answer("Hi"))
 
     await ask(endpoint, options={"seed": 7, **orders})
@@ -226,91 +224,6 @@ async def test_a_whole_answer_instead_of_a_stream(upstream, endpoint):
     assert events == [TextDelta("Hi"), Finished("stop", Usage(3, 1))]
 
 
-class TestToolCalls:
-    async def test_in_pieces(self, upstream, endpoint):
-        upstream.script(
-            Reply(
-                (
-                    sse(_call(index=0, id="c1", name="look", arguments="")),
-                    sse(_call(index=0, arguments='{"q":')),
-                    sse(_call(index=0, arguments='"x"}')),
-                    sse(finish("tool_calls"), DONE),
-                )
-            )
-        )
-
-        events = await ask(endpoint)
-
-        assert events[:-1] == [
-            ToolCallDelta(0, "c1", "look", ""),
-            ToolCallDelta(0, arguments='{"q":'),
-            ToolCallDelta(0, arguments='"x"}'),
-        ]
-        assert finished(events).reason == "tool_calls"
-
-    async def test_two_at_once_under_one_index(self, upstream, endpoint):
-        upstream.script(
-            Reply(
-                (
-                    sse(_call(index=0, id="a", name="one", arguments="{}")),
-                    sse(_call(index=0, id="b", name="two", arguments="{}")),
-                    sse(finish("stop"), DONE),
-                )
-            )
-        )
-
-        events = await ask(endpoint)
-
-        assert events[:-1] == [
-            ToolCallDelta(0, "a", "one", "{}"),
-            ToolCallDelta(1, "b", "two", "{}"),
-        ]
-        assert finished(events).reason == "tool_calls"
-
-    async def test_without_index_or_id_and_with_an_object_as_arguments(self, upstream, endpoint):
-        upstream.script(
-            Reply((sse(_call(name="look", arguments={"q": "x"}), finish("stop"), DONE),))
-        )
-
-        events = await ask(endpoint)
-
-        assert events[:-1] == [ToolCallDelta(0, "call_0", "look", '{"q":"x"}')]
-
-    async def test_id_and_name_repeated_in_every_piece_come_once(self, upstream, endpoint):
-        upstream.script(
-            Reply(
-                (
-                    sse(_call(index=0, id="a", name="look", arguments="{")),
-                    sse(_call(index=0, id="a", name="look", arguments="}")),
-                    sse(_call(arguments=" ")),
-                    sse(finish("tool_calls"), DONE),
-                )
-            )
-        )
-
-        events = await ask(endpoint)
-
-        assert events[:-1] == [
-            ToolCallDelta(0, "a", "look", "{"),
-            ToolCallDelta(0, arguments="}"),
-            ToolCallDelta(0, arguments=" "),
-        ]
-
-    async def test_the_old_function_call(self, upstream, endpoint):
-        old = delta(None, function_call={"name": "look", "arguments": "{}"})
-        upstream.script(Reply((sse(old, finish("function_call"), DONE),)))
-
-        events = await ask(endpoint)
-
-        assert events == [ToolCallDelta(0, "call_0", "look", "{}"), Finished("tool_calls", None)]
-
-    async def test_nonsense_in_their_place_is_passed_over(self, upstream, endpoint):
-        wrong = [delta(None, tool_calls=each) for each in ([1], [{"function": 7}], "x")]
-        upstream.script(Reply((sse(*wrong, delta("Hi"), finish(), DONE),)))
-
-        assert text(await ask(endpoint)) == "Hi"
-
-
 class TestQuirksOfServers:
     async def test_one_that_refuses_stream_options_is_asked_without_from_then_on(
         self, upstream, endpoint
@@ -356,59 +269,3 @@ async def test_unknown_event_types_drop(upstream, endpoint):
     upstream.script(Reply((sse(delta("Hi")), order, sse(finish(), DONE))))
 
     assert text(await ask(endpoint)) == "Hi"
-
-
-class TestCharacters:
-    """I5: what was cut comes whole, what cannot be stored is replaced."""
-
-    @pytest.mark.parametrize("cut", range(1, 4))
-    async def test_an_emoji_cut_between_network_reads(self, upstream, endpoint, cut):
-        wire = sse(delta("a"), end=b"") + b"\n\n"
-        wire += b'data: {"choices":[{"index":0,"delta":{"content":"\xf0\x9f\x8e\xb2"}}]}\n\n'
-        at = wire.index(b"\xf0") + cut
-        pause = Wait()
-        pause.set()
-        upstream.script(Reply((wire[:at], pause, wire[at:], sse(finish(), DONE))))
-
-        assert text(await ask(endpoint)) == "a" + DICE
-
-    @pytest.mark.parametrize("cut", range(1, 4))
-    async def test_an_emoji_cut_between_events(self, upstream, endpoint, cut):
-        raw = DICE.encode()
-        upstream.script(
-            Reply((_raw_text(b"a" + raw[:cut]), _raw_text(raw[cut:] + b"b"), sse(finish(), DONE)))
-        )
-
-        assert text(await ask(endpoint)) == f"a{DICE}b"
-
-    async def test_a_surrogate_pair_cut_between_events(self, upstream, endpoint):
-        upstream.script(
-            Reply((_raw_text(rb"a\ud83c"), _raw_text(rb"\udfb2b"), sse(finish(), DONE)))
-        )
-
-        assert text(await ask(endpoint)) == f"a{DICE}b"
-
-    async def test_halves_without_another_and_nul_are_replaced(self, upstream, endpoint):
-        upstream.script(
-            Reply((_raw_text(rb"a\u0000b\udfb2c"), _raw_text(rb"d\ud83c"), sse(finish(), DONE)))
-        )
-
-        assert text(await ask(endpoint)) == "a\ufffdb\ufffdcd\ufffd"
-
-    async def test_line_separators_of_other_standards_are_text(self, upstream, endpoint):
-        """F11"""
-        upstream.script(
-            Reply((_raw_text("a\u2028b\u0085c".encode() + rb"\u001c"), sse(finish(), DONE)))
-        )
-
-        assert text(await ask(endpoint)) == "a\u2028b\u0085c\x1c"
-
-
-def _call(*, index=None, id=None, name=None, arguments=None):  # noqa: A002 the wire's word
-    function = {"name": name, "arguments": arguments}
-    piece = {"index": index, "id": id, "type": "function", "function": function}
-    return delta(None, tool_calls=[{k: v for k, v in piece.items() if v is not None}])
-
-
-def _raw_text(content):
-    return b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % content

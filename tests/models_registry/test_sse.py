@@ -55,7 +55,8 @@ def test_forms(wire, events):
 )
 def test_wherever_the_network_cuts_the_events_are_the_same(texts, end, cuts):
     wire = b"".join(b"data: " + text + end * 2 for text in texts)
-    chunks, at = [], 0
+    chunks: list[bytes] = []
+    at = 0
     while at < len(wire):
         size = cuts[len(chunks) % len(cuts)]
         chunks.append(wire[at : at + size])

@@ -2,9 +2,15 @@
 
 import pytest
 
-from models_registry.well_known import _table, lookup
+from models_registry.well_known import WellKnown, _table, lookup
 
 MILLION_DOLLARS = 10**15
+
+
+def known(name) -> WellKnown:
+    found = lookup(name)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -21,13 +27,13 @@ MILLION_DOLLARS = 10**15
     ],
 )
 def test_names_are_seen_through(name, context):
-    assert lookup(name).context_window == context
+    assert known(name).context_window == context
 
 
 def test_prices_are_billionths_per_million_tokens():
-    known = lookup("gpt-4o-mini")
+    mini = known("gpt-4o-mini")
 
-    assert (known.input_price, known.cached_price, known.output_price) == (
+    assert (mini.input_price, mini.cached_price, mini.output_price) == (
         150_000_000,
         75_000_000,
         600_000_000,
@@ -60,20 +66,20 @@ def test_of_others_nothing_is_known(name):
     ],
 )
 def test_what_is_not_for_chat_is_known_as_that(name):
-    assert lookup(name).chat is False
+    assert known(name).chat is False
 
 
 @pytest.mark.parametrize("name", ["gpt-4", "gpt-4-turbo", "gpt-3.5-turbo"])
 def test_older_models_count_by_their_own_encoding(name):
-    assert lookup(name).encoding == "cl100k_base"
+    assert known(name).encoding == "cl100k_base"
 
 
 def test_the_table_is_large_and_sane():
-    entries = {id(known): known for _pattern, known in _table()}.values()
+    entries = {id(entry): entry for _pattern, entry in _table()}.values()
 
-    assert sum(known.chat for known in entries) >= 60
-    for known in entries:
-        assert known.encoding in {"cl100k_base", "o200k_base"}
-        assert set(known.capabilities) <= {"vision", "tools", "reasoning"}
-        assert 0 <= known.input_price < MILLION_DOLLARS
-        assert known.cached_price is None or known.cached_price < known.input_price
+    assert sum(entry.chat for entry in entries) >= 60
+    for entry in entries:
+        assert entry.encoding in {"cl100k_base", "o200k_base"}
+        assert set(entry.capabilities) <= {"vision", "tools", "reasoning"}
+        assert 0 <= entry.input_price < MILLION_DOLLARS
+        assert entry.cached_price is None or entry.cached_price < entry.input_price

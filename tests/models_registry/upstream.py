@@ -136,6 +136,7 @@ class Upstream:
     async def _connected(self, reader, writer):
         self.connections += 1
         task = asyncio.current_task()
+        assert task is not None
         self._tasks.add(task)
         try:
             begun = b""

@@ -340,8 +340,8 @@ async def test_stop_and_ping_are_answered_during_a_long_replay(
         while not {"pong", "stopped"} <= set(seen):
             seen.append((await socket.receive())["type"])
 
-    # Both overtook what had not been queued yet.
-    assert "chat_complete" not in seen
+    # It overtook what had not been queued yet.
+    assert "chat_complete" not in seen[: seen.index("pong")]
 
 
 async def test_deleting_the_conversation_ends_the_turn_for_its_readers(

@@ -76,11 +76,15 @@ def change_connection(
     Another `provider`, `base_url` or `scope` needs the key anew, if one is stored. Raises
     PermissionDenied and Invalid.
     """
-    owner_before = connection.owner_id
+    before = {name: getattr(connection, name) for name in ("provider", "base_url", "owner_id")}
     draft_change(connection, actor=actor, changes=changes, resolve=resolve)
     with write_transaction():
+        # A key meant for one address must not meet another that was stored meanwhile (K8).
+        same = Connection.objects.select_for_update().filter(pk=connection.pk, **before)
+        if not same.exists():
+            raise Conflict(_("Somebody else changed this connection. Look at it again."))
         connection.save(update_fields=_columns(changes))
-        if connection.owner_id != owner_before:
+        if connection.owner_id != before["owner_id"]:
             _move_models(connection)
     return connection
 

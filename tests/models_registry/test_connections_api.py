@@ -2,8 +2,11 @@
 
 import pytest
 
+from common.errors import Conflict
 from models_registry.models import Connection
+from models_registry.services.connections import change_connection
 from models_registry.services.endpoints import endpoint_of
+from models_registry.signals import models_removed
 from tests.models_registry.conftest import KEY, problem, wrong_fields
 
 pytestmark = pytest.mark.django_db
@@ -262,6 +265,17 @@ class TestChanging:
 
         assert wrong_fields(answer) == {"base_url"}
 
+    def test_a_key_does_not_meet_an_address_that_came_meanwhile(self, mina, mine):
+        """K8: two changes at once."""
+        seen = Connection.objects.get(pk=mine.pk)
+        Connection.objects.filter(pk=mine.pk).update(base_url="https://9.9.9.9/v1")
+
+        with pytest.raises(Conflict):
+            change_connection(seen, actor=mina, changes={"api_key": "sk-for-the-old-address"})
+
+        mine.refresh_from_db()
+        assert endpoint_of(mine, mina).api_key == KEY
+
     def test_a_member_cannot_give_theirs_to_the_system(self, api, mina, mine):
         answer = api(mina).patch(f"connections/{mine.pk}", {"scope": "system", "api_key": KEY})
 
@@ -283,8 +297,6 @@ class TestDeleting:
         self, api, root, system_model, django_capture_on_commit_callbacks
     ):
         """A8"""
-        from models_registry.signals import models_removed  # noqa: PLC0415
-
         heard = []
         listener = lambda model_ids, **_: heard.append(model_ids)  # noqa: E731
         models_removed.connect(listener)

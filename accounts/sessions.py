@@ -9,7 +9,7 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import Session, live_sign_in
+from accounts.models import Session, is_session_key, live_sign_in
 from accounts.services import sign_ins
 from common.db import in_thread
 
@@ -26,6 +26,9 @@ class SessionStore(DatabaseStore):
     @classmethod
     def get_model_class(cls) -> type[Session]:
         return Session
+
+    def _validate_session_key(self, key: str | None) -> bool:
+        return bool(key) and is_session_key(str(key))
 
     def _get_session_from_db(self) -> Session | None:
         now = timezone.now()

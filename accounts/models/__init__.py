@@ -1,5 +1,11 @@
 from accounts.models.mails import Letter, MailLink, OutgoingMail
-from accounts.models.sign_ins import Session, SignIn, SignInFailures, live_sign_in
+from accounts.models.sign_ins import (
+    Session,
+    SignIn,
+    SignInFailures,
+    is_session_key,
+    live_sign_in,
+)
 from accounts.models.users import Role, User
 
 __all__ = [
@@ -11,5 +17,6 @@ __all__ = [
     "SignIn",
     "SignInFailures",
     "User",
+    "is_session_key",
     "live_sign_in",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django.contrib.sessions.backends.base import SessionBase
+
+
+_SESSION_KEY = re.compile(r"[a-z0-9]{32}")
 
 
 def live_sign_in(now: datetime, *, prefix: str = "") -> Q:
@@ -73,6 +77,12 @@ class SignIn(Record):
             and self.idle_expires_at > now
             and self.user.is_active
         )
+
+
+def is_session_key(text: str) -> bool:
+    """Could Django have made it? A cookie may hold anything, NUL too when it is quoted, and
+    PostgreSQL answers that with an error."""
+    return _SESSION_KEY.fullmatch(text) is not None
 
 
 class Session(AbstractBaseSession):

@@ -14,7 +14,7 @@ from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
 
 from accounts.errors import ForeignOrigin, TokenInvalid
-from accounts.models import Session, SignIn, User
+from accounts.models import Session, SignIn, User, is_session_key
 from accounts.services import sign_ins, tokens
 from common.errors import Unauthenticated
 
@@ -53,6 +53,8 @@ def caller_from_bearer(token: str) -> Caller:
 
 def caller_from_session(session_key: str) -> Caller | None:
     """Who is signed in with this session cookie. One query."""
+    if not is_session_key(session_key):
+        return None
     now = timezone.now()
     try:
         session = Session.objects.select_related("sign_in__user").get(session_key=session_key)

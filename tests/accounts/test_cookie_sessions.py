@@ -204,12 +204,24 @@ def test_a_good_bearer_decides_who_it_is(root, person, device, signed_in):
     assert answer.json()["username"] == "mina"
 
 
-@pytest.mark.parametrize("key", ["x", "x" * 5_000, "' OR 1=1 --", ""])
-def test_a_cookie_of_nobody_is_nobody(key):
-    client = browser()
-    client.cookies[django_settings.SESSION_COOKIE_NAME] = key
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x",
+        "x" * 5_000,
+        "' OR 1=1 --",
+        "",
+        r'"\000"' + "0" * 31,
+        r'"' + r"\000" * 32 + '"',
+        "0" * 32,
+    ],
+)
+def test_a_cookie_of_nobody_is_nobody(value):
+    """I4: a quoted cookie may hold NUL, which PostgreSQL answers with an error."""
+    cookie = f"{django_settings.SESSION_COOKIE_NAME}={value}"
 
-    assert problem(client.get(ME)) == (401, "unauthenticated")
+    assert problem(Client().get(ME, HTTP_COOKIE=cookie)) == (401, "unauthenticated")
+    assert Client().get("/admin/", HTTP_COOKIE=cookie).status_code == 302
 
 
 def test_a_session_tells_who_it_is_in_one_query(root, signed_in, django_assert_num_queries):

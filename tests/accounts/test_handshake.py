@@ -146,7 +146,7 @@ def test_a_token_in_the_address_is_not_read(mina, device):
     assert not isinstance(refusal.value, TokenInvalid)
 
 
-@pytest.mark.parametrize("key", [None, "nobody", ""])
+@pytest.mark.parametrize("key", [None, "nobody", "", r'"' + r"\000" * 32 + '"'])
 def test_who_brings_nothing_is_nobody(key):
     with pytest.raises(Unauthenticated):
         caller_from_handshake(scope(cookie=key, origin=SITE))

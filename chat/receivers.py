@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.dispatch import receiver
 
 from accounts.signals import user_erasing
 from chat.models import IdempotencyRecord
 from chat.services.conversations import delete_conversations_of
+from chat.services.stopping import stop_turns_of
+from chat.terminal import history
+from models_registry.signals import models_removed
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from accounts.models import User
 
 
@@ -19,3 +26,11 @@ def erase_conversations(user: User, **_kwargs: Any) -> None:
     """Part of the erasing transaction: conversations, turns in flight, kept answers."""
     delete_conversations_of(user)
     IdempotencyRecord.objects.filter(sender=f"user:{user.pk}").delete()
+    # A file cannot be rolled back.
+    transaction.on_commit(partial(history.forget, user.pk), robust=True)
+
+
+@receiver(models_removed, dispatch_uid="chat")
+def stop_what_they_answer(model_ids: frozenset[UUID], **_kwargs: Any) -> None:
+    """Access that is gone ends the turn that uses it."""
+    stop_turns_of(model_ids)

@@ -72,6 +72,8 @@ class Turn(Record):
     beat = models.PositiveBigIntegerField(_("beat"), default=0)
     epoch = models.PositiveIntegerField(default=0)
     model = models.CharField(_("model asked for"), max_length=200)
+    # No foreign key: the ledger outlives the model, and a removed one has to find its turns.
+    asked_model_id = models.UUIDField(_("id of the model asked for"), null=True, editable=False)
     # What settles the turn when the process that ran it is gone: estimate and frozen prices.
     prompt_estimate = models.PositiveBigIntegerField(_("estimated prompt tokens"), default=0)
     input_price = models.PositiveBigIntegerField(_("input price"), default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -39,6 +40,12 @@ def stop_turn(turn: Turn, *, reason: str) -> None:
             stop_requested_at=timezone.now(), stop_reason=reason
         )
         transaction.on_commit(lambda: _nudge(turn, reason))
+
+
+def stop_turns_of(model_ids: Collection[UUID]) -> None:
+    """Stop what these models are answering: they were removed (A8)."""
+    for turn in Turn.objects.running().filter(asked_model_id__in=model_ids):
+        stop_turn(turn, reason=Turn.StopReason.PERSON)
 
 
 def _nudge(turn: Turn, reason: str) -> None:

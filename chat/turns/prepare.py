@@ -196,6 +196,7 @@ def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UU
         owner=runner.owner,
         epoch=job.epoch,
         model=asked.model.name,
+        asked_model_id=asked.model.pk,
         prompt_estimate=job.prompt_tokens,
         input_price=route.prices.input,
         output_price=route.prices.output,

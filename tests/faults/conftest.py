@@ -1,0 +1,56 @@
+"""Servers for faults: a provider with pauses, a Redis and a PostgreSQL to be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.faults.own_services import OwnPostgreSQL, OwnRedis
+from tests.faults.provider import Provider
+from tests.server import Server, running
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Provider]:
+    provider = Provider()
+    yield provider
+    provider.close()
+
+
+@pytest.fixture(scope="module")
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnRedis]:
+    yield from OwnRedis.fixture(tmp_path_factory.mktemp("redis"))
+
+
+@pytest.fixture(scope="module")
+def own_postgresql() -> Iterator[OwnPostgreSQL]:
+    yield from OwnPostgreSQL.fixture()
+
+
+@contextmanager
+def one_server(data_dir: Path, upstream: Provider, **environ: str) -> Iterator[Server]:
+    """A server whose models answer as the provider is told to."""
+    variables = {
+        "OPENAI_BASE_URL": upstream.url,
+        "OPENAI_API_KEY": "sk-faults-canary-41c7",
+        "DEFAULT_MODEL": "mock",
+        "LIMIT_FACTOR": "100",
+        **environ,
+    }
+    with running(data_dir, **variables) as server:
+        yield server
+
+
+@pytest.fixture
+def alone(tmp_path: Path, upstream: Provider) -> Callable[..., AbstractContextManager[Server]]:
+    """`with alone(NAME="value") as server:` one on SQLite and without Redis, unless told."""
+    return partial(one_server, tmp_path / "data", upstream)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_wire(upstream: Provider) -> None:
+    upstream.requests.clear()

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import os
-import struct
 import time
 
 import pytest
 import websockets
 
 from tests.e2e.person import SECONDS, register, text_of
+from tests.e2e.wire import Wire, frame, memory, opened
 from tests.models_registry.upstream import HANG, Reply, answer, delta, sse
-
-
-def frame(payload: bytes, *, opcode: int = 1, final: bool = True) -> bytes:
-    """A masked frame, with a mask of zeros."""
-    size = len(payload)
-    head = bytes([opcode | (0x80 if final else 0)])
-    if size < 126:
-        head += bytes([0x80 | size])
-    elif size < 65_536:
-        head += bytes([0x80 | 126]) + struct.pack("!H", size)
-    else:
-        head += bytes([0x80 | 127]) + struct.pack("!Q", size)
-    return head + b"\x00\x00\x00\x00" + payload
-
-
-opened: list[asyncio.StreamWriter] = []
 
 
 @pytest.fixture(autouse=True)
@@ -37,56 +19,6 @@ async def _closed_at_the_end():
     yield
     while opened:
         opened.pop().transport.abort()
-
-
-class Wire:
-    """A WebSocket spoken by hand, so that a test may break its rules."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-        self.answer = b""
-
-    @classmethod
-    async def open(cls, person, *, extra: str = "") -> Wire:
-        reader, writer = await asyncio.open_connection("127.0.0.1", person.server.port)
-        key = base64.b64encode(os.urandom(16)).decode()
-        writer.write(
-            f"GET /ws/chat HTTP/1.1\r\nHost: 127.0.0.1:{person.server.port}\r\n"
-            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\n{extra}"
-            f"Sec-WebSocket-Protocol: parley.v1, bearer.{person.token}\r\n\r\n".encode()
-        )
-        wire = cls(reader, writer)
-        opened.append(writer)
-        wire.answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SECONDS)
-        return wire
-
-    async def get(self) -> tuple[int, bytes]:
-        """Opcode and payload of the next frame; raises IncompleteReadError at the end."""
-        async with asyncio.timeout(SECONDS):
-            first, second = await self.reader.readexactly(2)
-            size = second & 0x7F
-            if size == 126:
-                [size] = struct.unpack("!H", await self.reader.readexactly(2))
-            elif size == 127:
-                [size] = struct.unpack("!Q", await self.reader.readexactly(8))
-            return first & 0x0F, await self.reader.readexactly(size)
-
-    async def close_code(self) -> int | None:
-        """The code it is closed with; None when it was just dropped."""
-        try:
-            while True:
-                opcode, payload = await self.get()
-                if opcode == 8:
-                    return int(struct.unpack("!H", payload[:2])[0])
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return None
-
-
-def memory(pid: int) -> int:
-    """Resident bytes of a process."""
-    with open(f"/proc/{pid}/statm") as file:  # noqa: PTH123
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _code(closed: websockets.ConnectionClosed) -> int | None:
@@ -118,7 +50,7 @@ async def test_a_message_of_64_kib_is_read_and_one_more_byte_closes_1009(person)
 async def test_a_gigabyte_in_fragments_is_cut_off_and_costs_little(person):
     """W5: counted over all fragments, before parsing."""
     wire = await Wire.open(person)
-    before = memory(person.server.pid)
+    before = memory(person.server)
     try:
         wire.writer.write(frame(b"a" * 10_000, final=False))
         for _ in range(100):
@@ -128,14 +60,14 @@ async def test_a_gigabyte_in_fragments_is_cut_off_and_costs_little(person):
         pass
 
     assert await wire.close_code() in {1009, None}
-    assert memory(person.server.pid) - before < 32 << 20
+    assert memory(person.server) - before < 32 << 20
     assert await answers_promptly(person) < 1
 
 
 async def test_empty_fragments_without_end_are_cut_off(person):
     """W5: others answer within a second meanwhile."""
     wire = await Wire.open(person)
-    before = memory(person.server.pid)
+    before = memory(person.server)
     flood = frame(b"", opcode=0, final=False) * 10_000
     try:
         wire.writer.write(frame(b"", final=False))
@@ -149,7 +81,7 @@ async def test_empty_fragments_without_end_are_cut_off(person):
         pass
 
     assert await wire.close_code() is None
-    assert memory(person.server.pid) - before < 32 << 20
+    assert memory(person.server) - before < 32 << 20
 
 
 async def test_compression_is_not_offered(person):
@@ -162,7 +94,7 @@ async def test_compression_is_not_offered(person):
 
 async def test_a_flood_of_pings_that_reads_no_pong_is_cut_off(person):
     wire = await Wire.open(person)
-    before = memory(person.server.pid)
+    before = memory(person.server)
     pings = frame(b"p" * 125, opcode=9) * 1_000
     try:
         for _ in range(200):
@@ -171,7 +103,7 @@ async def test_a_flood_of_pings_that_reads_no_pong_is_cut_off(person):
     except (ConnectionError, TimeoutError):
         pass
 
-    assert memory(person.server.pid) - before < 32 << 20
+    assert memory(person.server) - before < 32 << 20
     assert await answers_promptly(person) < 1
     wire.writer.close()
 
@@ -182,7 +114,7 @@ async def test_a_peer_that_stops_reading_is_dropped_and_resumes_the_same(person,
     upstream.script(Reply((*(sse(delta(word)) for word in words), *answer().steps)))
     await person.read("chat", {"messages": [{"role": "user", "content": "Hi"}], "stream": True})
     slow = await Wire.open(person)
-    before = memory(person.server.pid)
+    before = memory(person.server)
     slow.writer.write(frame(json.dumps({"type": "chat", "content": "much"}).encode()))
     _opcode, payload = await slow.get()
     message_id = json.loads(payload)["message_id"]
@@ -195,7 +127,7 @@ async def test_a_peer_that_stops_reading_is_dropped_and_resumes_the_same(person,
         async with asyncio.timeout(SECONDS):
             while person.server.request("/health").json()["active_connections"] > 1:
                 await asyncio.sleep(0.1)
-        assert memory(person.server.pid) - before < 16 << 20
+        assert memory(person.server) - before < 16 << 20
         assert await slow.close_code() in {4408, None}
 
         await other.send(type="resume", message_id=message_id, after=0)

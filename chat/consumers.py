@@ -161,7 +161,10 @@ class ChatConsumer(SignedInConsumer):
         await self.announce(turn)
 
     async def announce(self, turn: TurnRef) -> None:
-        """Tell of a turn that began elsewhere, once, whoever says so and how often."""
+        """Tell of a turn that began elsewhere, once, whoever says so, how often and how late."""
+        milliseconds = turn.turn_id.int >> 80  # UUIDv7
+        if milliseconds < self.opened_at.timestamp() * 1000:
+            return  # it began before this socket was there
         await self.idle.wait()  # it may be the very turn that a frame of ours is beginning
         if turn.turn_id in self.known or self.is_closing:
             return
@@ -169,9 +172,8 @@ class ChatConsumer(SignedInConsumer):
         self.watch(turn, self.spawn(self.tell_ends(turn), asked=False))
 
     def look_at(self, turn: TurnRef) -> None:
-        """A look found this turn. Those from before this socket are none of its business."""
-        milliseconds = turn.turn_id.int >> 80  # UUIDv7
-        if milliseconds >= self.opened_at.timestamp() * 1000 and not self.is_closing:
+        """A look found this turn."""
+        if not self.is_closing:
             self.spawn(self.announce(turn), asked=False)
 
     # -- turns -----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 from django.conf import settings as configured
@@ -211,9 +212,9 @@ def test_strangers_and_unknown_messages_are_not_found_and_the_turn_goes_on(
 def test_a_person_s_own_message_has_no_turn_to_stop(alice, conversation, script):
     script(TextDelta("Done"), Finished("stop"))
     started = send_message(alice, conversation.id, content="Hi")
-    read(started.ref)
+    question = read(started.ref)[0]["user_message"]["id"]
 
-    assert request_stop(alice, started.user_message_id) is None
+    assert request_stop(alice, UUID(question)) is None
 
 
 def test_an_owner_that_does_not_answer_is_ended_for_it(alice, conversation, not_launched):

@@ -2,7 +2,7 @@
 
 PYTHON ?=
 WORKERS ?= 2
-POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/parley
+POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
 CODE := config common accounts models_registry quotas chat support
 

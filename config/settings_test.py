@@ -11,6 +11,10 @@ atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["DATA_DIR"] = _folder
 for _name in ("PRODUCTION", "DEBUG", "PUBLIC_URL", "ALLOWED_HOSTS", "SINGLE_USER", "HOST", "PORT"):
     os.environ.pop(_name, None)
+if os.environ.get("REDIS_URL") and (_worker := os.environ.get("PYTEST_XDIST_WORKER")):
+    # A database of Redis for each of two workers: clearing a cache empties it altogether.
+    _server, _, _number = os.environ["REDIS_URL"].rpartition("/")
+    os.environ["REDIS_URL"] = f"{_server}/{int(_number) + int(_worker.removeprefix('gw'))}"
 
 from config.settings import *
 

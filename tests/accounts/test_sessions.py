@@ -114,7 +114,7 @@ def test_a_full_disk_keeps_nobody_from_reading(mina, device, monkeypatch):
         ({"idle_expires_at": timezone.now()}, False),
         ({"user__is_active": False}, False),
     ],
-    ids=str,
+    ids=lambda value: str(*value) if isinstance(value, dict) else str(value),
 )
 def test_a_row_and_a_query_agree_on_who_is_live(mina, device, change, is_live):
     """S3: the rule stands twice, for one row and for many."""

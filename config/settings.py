@@ -213,7 +213,13 @@ if REDIS_URL:
     }
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    # One channel hears for all sockets of the process; what does not fit is dropped silently.
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            "CONFIG": {"capacity": 10_000},
+        }
+    }
 
 EMBEDDED_WORKER = env.switch("EMBEDDED_WORKER", default=True)
 CELERY_BROKER_URL = REDIS_URL or "memory://localhost/"

@@ -89,7 +89,11 @@ class MessagesStreamView(ApiView):
     @extend_schema(
         request=SendSerializer,
         parameters=[schema.IDEMPOTENCY_KEY],
-        responses=schema.EVENT_STREAM,
+        responses={
+            **schema.EVENT_STREAM,
+            (201, "application/json"): schema.AnswerSerializer,
+            **schema.TURN_FAILURES,
+        },
     )
     def post(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
         """Send a message and stream the answer. Who accepts JSON alone gets it at the end."""

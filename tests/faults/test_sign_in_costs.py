@@ -15,6 +15,7 @@ from tests.faults.measuring import MEBIBYTE, Bystander, median_seconds, memory, 
 from tests.server import Server
 
 TRIES = 9
+WRONG = "wrong horse 9!"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def person(server: Server) -> Person:
     return register(server)
 
 
-def sign_in(server: Server, name: str, password: str = "wrong horse 9!") -> int:
+def sign_in(server: Server, name: str, password: str = WRONG) -> int:
     body = {"username": name, "password": password}
     return server.request(f"{API}auth/login", method="POST", body=body, timeout=60).status
 

@@ -8,6 +8,7 @@ doubled or late (W11); nothing depends on them but how soon something is seen.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -57,7 +58,10 @@ class _Listener:
         self.members.setdefault(group, set()).add(member)
         self.changed.set()
         if self.task is None:
-            self.task = asyncio.create_task(self.keep_listening(), name="nudges")
+            # It outlives the socket that brought it about, and must not log in its name.
+            self.task = asyncio.get_running_loop().create_task(
+                self.keep_listening(), name="nudges", context=contextvars.Context()
+            )
 
     def leave(self, group: str, member: Member) -> None:
         members = self.members.get(group, set())

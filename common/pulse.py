@@ -7,6 +7,7 @@ events do (seen: 15 % of the tokens).
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -23,17 +24,24 @@ class _Pulse:
         self.loop = loop
         self.members: set[Beating] = set()
         self.timer: asyncio.TimerHandle | None = None
+        # The first member's own would be held for as long as there is any.
+        self.context = contextvars.Context()
 
     def add(self, member: Beating) -> None:
         self.members.add(member)
         if self.timer is None:
-            self.timer = self.loop.call_later(BEAT_SECONDS, self.tick)
+            self.set_timer()
+
+    def set_timer(self) -> None:
+        self.timer = self.loop.call_later(BEAT_SECONDS, self.tick, context=self.context)
 
     def tick(self) -> None:
         now = self.loop.time()
         for member in list(self.members):
             member.beat(now)
-        self.timer = self.loop.call_later(BEAT_SECONDS, self.tick) if self.members else None
+        self.timer = None
+        if self.members:
+            self.set_timer()
 
 
 _pulses: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pulse] = WeakKeyDictionary()

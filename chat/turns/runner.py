@@ -157,7 +157,7 @@ class Runner:
                 logger.warning("checkpoint_failed", error=type(exc).__name__)
 
     async def _checkpoint(self) -> None:
-        turns = [turn for turn in self.turns.values() if not turn.closing]
+        turns = [turn for turn in list(self.turns.values()) if not turn.closing]
         if not turns:
             return
         due = [_checkpoint_of(turn) for turn in turns]
@@ -171,16 +171,22 @@ class Runner:
 
     async def _keep_watch(self) -> None:
         """Deadlines of all turns by one timer: silence, and turns that nobody came to read."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(settings.WATCH_SECONDS)
-            now = loop.time()
-            for turn in list(self.turns.values()):
-                silent = now - turn.touched > settings.PROVIDER_SILENCE_SECONDS
-                if turn.timer is not None and silent:
-                    turn.timer.reschedule(now)
-                _watch_reader(turn)
-            hub.sweep()
+            try:
+                self._watch(asyncio.get_running_loop().time())
+            except Exception:  # every turn's deadline depends on the next tick
+                logger.exception("watch_failed")
+
+    def _watch(self, now: float) -> None:
+        for turn in list(self.turns.values()):
+            timer = turn.timer
+            silent = now - turn.touched > settings.PROVIDER_SILENCE_SECONDS
+            # One that has expired already waits for its provider to close.
+            if silent and timer is not None and not timer.expired():
+                timer.reschedule(now)
+            _watch_reader(turn)
+        hub.sweep()
 
     # -- ending ----------------------------------------------------------------------------
     async def drain(self) -> None:

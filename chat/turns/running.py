@@ -38,7 +38,11 @@ async def run_turn(turn: RunningTurn, executor: ThreadPoolExecutor) -> None:
     ending = _ending(turn, outcome)
     try:
         ended = await _finish(turn, ending, executor)
-    except Exception:  # a bug of ours in storing the end: the turn still has to end
+    except Exception as exc:
+        if _is_away(exc):
+            # The row stays `running` with its last checkpoint until it is tended.
+            raise
+        # A bug of ours in storing the end: the turn still has to end.
         logger.exception("turn_not_stored", turn=str(turn.job.ref.turn_id))
         failed = replace(ending, status=Turn.Status.FAILED, error=Internal(), tool_calls=[])
         ended = await _finish(turn, failed, executor)
@@ -106,12 +110,15 @@ async def _finish(turn: RunningTurn, ending: Ending, executor: ThreadPoolExecuto
         try:
             return await finish(ending)
         except Exception as exc:
-            passing = isinstance(as_app_error(exc), Unavailable)
-            if not passing or time.monotonic() > give_up:
-                # The row stays `running` with its last checkpoint until it is tended.
+            if not _is_away(exc) or time.monotonic() > give_up:
                 raise
             await asyncio.sleep(pause)
             pause = min(2 * pause, 2.0)
+
+
+def _is_away(exc: Exception) -> bool:
+    """True for what passes when the database is back."""
+    return isinstance(as_app_error(exc), Unavailable)
 
 
 def _measure(turn: RunningTurn, ended: Ended) -> None:

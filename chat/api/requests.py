@@ -8,6 +8,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
+from rest_framework.utils.mediatypes import media_type_matches
 
 from chat.api.serializers import IdempotencyKeyField
 from common.api import query
@@ -32,7 +33,14 @@ def idempotency_key(request: Request) -> str:
 
 
 def wants_stream(request: Request) -> bool:
+    """Does the caller ask for an event stream before JSON?"""
     return bool(request.accepted_renderer.media_type == MEDIA_TYPE)
+
+
+def takes_stream(request: Request) -> bool:
+    """Would the caller take an event stream at all? Many list JSON first and `*/*` last."""
+    accepted = request.META.get("HTTP_ACCEPT") or "*/*"
+    return any(media_type_matches(MEDIA_TYPE, each.strip()) for each in accepted.split(","))
 
 
 def position(request: Request, message_id: UUID) -> int:

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from accounts.api.callers import caller_of
 from chat.api import answers, schema
-from chat.api.requests import idempotency_key, wants_stream
+from chat.api.requests import idempotency_key, takes_stream
 from chat.api.serializers import EditSerializer, SendSerializer
 from chat.services import messages
 from chat.services.turn_requests import TurnStarted, send_message
@@ -97,7 +97,7 @@ class MessagesStreamView(ApiView):
     )
     def post(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
         """Send a message and stream the answer. Who accepts JSON alone gets it at the end."""
-        if not wants_stream(request):
+        if not takes_stream(request):
             return answers.whole(send(request, conversation_id))
         return answers.stream(request, lambda: send(request, conversation_id).ref)
 

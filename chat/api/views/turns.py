@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from rest_framework.response import Response
 
 from accounts.api.callers import caller_of
 from chat.api import answers, schema
-from chat.api.requests import idempotency_key, position, wants_stream
+from chat.api.requests import idempotency_key, position, takes_stream, wants_stream
 from chat.api.serializers import ChatOnceSerializer, RegenerateSerializer
 from chat.api.waiting import Waiting
 from chat.endings import ending
@@ -44,7 +45,7 @@ class MessageStreamView(ApiView):
         """Rejoin a running turn, or replay one that has ended. JSON shows the message as it is."""
         after = position(request, message_id)
         caller = caller_of(request)
-        if not wants_stream(request):
+        if not takes_stream(request):
             return Response(messages.message_of(caller, message_id))
         return answers.stream(request, lambda: turn_of_message(caller, message_id), after=after)
 
@@ -60,7 +61,8 @@ class StopView(ApiView):
             return Response(messages.message_of(caller, message_id))
 
         async def render() -> HttpResponse:
-            await ending(turn)
+            # Shielded: a person who leaves has asked for the stop all the same.
+            await asyncio.shield(ending(turn))
             return answers.json(await in_thread(messages.message_of)(caller, message_id))
 
         return Waiting(render)

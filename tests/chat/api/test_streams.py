@@ -271,6 +271,18 @@ async def test_who_accepts_json_alone_gets_json_at_the_end(serving, token, path,
     assert (await again.json())["content"] == "a"
 
 
+@pytest.mark.parametrize(
+    "accept", ["*/*", "text/*", "application/json, text/plain, */*", "text/event-stream", ""]
+)
+async def test_who_takes_a_stream_at_all_gets_it(serving, token, path, script, accept):
+    """Libraries list JSON first; the address says that it streams."""
+    script(TextDelta("a"), Finished("stop"))
+
+    stream = Request("POST", path, token=token, body=HI, headers={"Accept": accept})
+
+    assert text_of(await stream.events()) == "a"
+
+
 async def test_head_is_answered_with_headers_and_nothing_more(serving, token, alice, path, script):
     """E9: and holds no place among the streams."""
     whole = await told(script, path, token)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Protocol
 from uuid import UUID
 
 from django.conf import settings
 
 from common.metrics import active_sockets
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-    from common.sockets.consumer import SocketConsumer
+class Socket(Protocol):
+    """What can be closed, and told apart from others."""
+
+    def finish(self, code: int) -> None: ...
 
 
 class Bucket:
@@ -42,23 +44,17 @@ class Sockets:
 
     def __init__(self) -> None:
         self.total = 0
-        self._of: dict[UUID, dict[SocketConsumer, None]] = {}
+        self._of: dict[UUID, dict[Socket, None]] = {}
         self._refused: Counter[str] = Counter()
         self._frames: dict[UUID, tuple[int, int]] = {}
 
-    def __iter__(self) -> Iterator[SocketConsumer]:
+    def __iter__(self) -> Iterator[Socket]:
         """The signed-in ones."""
         for sockets_of_one in list(self._of.values()):
             yield from list(sockets_of_one)
 
-    def of(self, user_id: UUID) -> list[SocketConsumer]:
+    def of(self, user_id: UUID) -> list[Socket]:
         return list(self._of.get(user_id, ()))
-
-    def users(self) -> list[UUID]:
-        return list(self._of)
-
-    def is_full(self) -> bool:
-        return self.total >= settings.SOCKETS_PER_PROCESS
 
     def enter(self) -> None:
         self.total += 1
@@ -68,7 +64,7 @@ class Sockets:
         self.total -= 1
         active_sockets.dec()
 
-    def add(self, user_id: UUID, socket: SocketConsumer) -> SocketConsumer | None:
+    def add(self, user_id: UUID, socket: Socket) -> Socket | None:
         """Count `socket` for its person; the answer is the oldest one, if it must go for it."""
         mine = self._of.setdefault(user_id, {})
         mine[socket] = None
@@ -78,7 +74,7 @@ class Sockets:
         del mine[oldest]
         return oldest
 
-    def discard(self, user_id: UUID, socket: SocketConsumer) -> None:
+    def discard(self, user_id: UUID, socket: Socket) -> None:
         mine = self._of.get(user_id)
         if mine is None:
             return

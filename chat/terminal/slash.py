@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -17,8 +17,28 @@ from common.money import as_decimal
 from common.text import excerpt
 
 if TYPE_CHECKING:
-    from chat.terminal.interactive import Interactive
+    from rich.console import Console
+
+    from chat.models import Conversation
+    from chat.streams.events import TurnRef
+    from chat.terminal.talk import Talk
     from models_registry.models import ChatModel
+
+
+class Session(Protocol):
+    """What a command works on. The lists that were shown stay known."""
+
+    talk: Talk
+    console: Console
+    known_models: list[ChatModel]
+    known_conversations: list[tuple[str, str]]
+
+    async def load_models(self) -> list[ChatModel]: ...
+    async def load_conversations(self) -> list[tuple[Conversation, str]]: ...
+    async def open(self, which: str) -> None: ...
+    async def show(self, ref: TurnRef) -> None: ...
+    def say(self, text: str) -> None: ...
+    def say_model(self) -> None: ...
 
 
 class Command(NamedTuple):
@@ -26,14 +46,14 @@ class Command(NamedTuple):
 
     takes: str
     does: object
-    run: Callable[[Interactive, str], Awaitable[None]]
+    run: Callable[[Session, str], Awaitable[None]]
 
 
 class Leave(Exception):
     """The person has had enough."""
 
 
-async def run(session: Interactive, line: str) -> None:
+async def run(session: Session, line: str) -> None:
     """Do what `line` says, which begins with a slash. Raises Leave, and any AppError."""
     name, _space, argument = line[1:].partition(" ")
     command = COMMANDS.get(name.strip().lower())
@@ -60,7 +80,7 @@ def unescaped(line: str) -> str:
     return line[1:] if line.startswith("//") else line
 
 
-def words_after(session: Interactive, name: str) -> Iterable[tuple[str, str]]:
+def words_after(session: Session, name: str) -> Iterable[tuple[str, str]]:
     """What may stand after a command, for the completion."""
     if name in {"model", "retry"}:
         return [(model.name, model.display_name) for model in session.known_models]
@@ -70,7 +90,7 @@ def words_after(session: Interactive, name: str) -> Iterable[tuple[str, str]]:
 
 
 # -- the commands ------------------------------------------------------------------------------
-async def _help(session: Interactive, argument: str) -> None:
+async def _help(session: Session, argument: str) -> None:
     grid = _grid()
     for name, command in COMMANDS.items():
         grid.add_row(Text(f"/{name} {command.takes}".rstrip()), Text(str(command.does)))
@@ -88,7 +108,7 @@ async def _help(session: Interactive, argument: str) -> None:
     session.console.print(keys)
 
 
-async def _model(session: Interactive, argument: str) -> None:
+async def _model(session: Session, argument: str) -> None:
     if argument:
         await in_thread(session.talk.choose)(argument)
         session.say_model()
@@ -97,7 +117,7 @@ async def _model(session: Interactive, argument: str) -> None:
     session.say(_("/models lists those you may use, /model NAME takes another one."))
 
 
-async def _models(session: Interactive, argument: str) -> None:
+async def _models(session: Session, argument: str) -> None:
     grid = _grid()
     current = session.talk.model
     for model in await session.load_models():
@@ -120,12 +140,12 @@ def _price(billionths: int) -> str:
     return as_decimal(billionths).rstrip("0").rstrip(".")
 
 
-async def _new(session: Interactive, argument: str) -> None:
+async def _new(session: Session, argument: str) -> None:
     session.talk.begin()
     session.say(_("A new conversation. It begins with your next question."))
 
 
-async def _conversations(session: Interactive, argument: str) -> None:
+async def _conversations(session: Session, argument: str) -> None:
     grid = _grid()
     current = session.talk.conversation
     found = await session.load_conversations()
@@ -141,7 +161,7 @@ async def _conversations(session: Interactive, argument: str) -> None:
     )
 
 
-async def _open(session: Interactive, argument: str) -> None:
+async def _open(session: Session, argument: str) -> None:
     if argument.isdecimal():
         ids = [id_ for id_, _headline in session.known_conversations]
         if not 1 <= int(argument) <= len(ids):
@@ -150,16 +170,16 @@ async def _open(session: Interactive, argument: str) -> None:
     await session.open(argument)
 
 
-async def _retry(session: Interactive, argument: str) -> None:
+async def _retry(session: Session, argument: str) -> None:
     await session.show(await in_thread(session.talk.ask_again)(argument))
 
 
-async def _title(session: Interactive, argument: str) -> None:
+async def _title(session: Session, argument: str) -> None:
     await in_thread(session.talk.rename)(argument)
     session.say(_("The conversation has this title now."))
 
 
-async def _system(session: Interactive, argument: str) -> None:
+async def _system(session: Session, argument: str) -> None:
     if not argument:
         session.say(one_line(session.talk.system) or _("There is no system prompt."))
         return
@@ -167,7 +187,7 @@ async def _system(session: Interactive, argument: str) -> None:
     session.say(_("The next answers follow it.") if argument != "-" else _("It is gone."))
 
 
-async def _quit(session: Interactive, argument: str) -> None:
+async def _quit(session: Session, argument: str) -> None:
     raise Leave
 
 

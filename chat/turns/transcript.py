@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from chat.models import Message
 from common.errors import Invalid
@@ -48,7 +49,7 @@ def path(tree: dict[UUID, Link], leaf: UUID | None) -> list[UUID]:
     while leaf is not None and leaf in tree:
         ids.append(leaf)
         if len(ids) > settings.MESSAGE_CHAIN:
-            raise Invalid.field("parent_id", "This branch is too long.")
+            raise Invalid.field("parent_id", _("This branch is too long."))
         leaf = tree[leaf].parent_id
     return ids
 

@@ -68,8 +68,9 @@ def delete_conversation(caller: Caller, conversation_id: UUID) -> None:
 
 def delete_conversations_of(user: User) -> None:
     """Everything a person wrote here; part of the transaction that erases them."""
-    ids = Conversation.objects.filter(owner=user).order_by("id").values_list("id", flat=True)
-    for conversation_id in list(ids):
+    # Locked before their turns: a turn that ends meanwhile takes both in this order, too.
+    mine = Conversation.objects.select_for_update().filter(owner=user).order_by("id")
+    for conversation_id in list(mine.values_list("id", flat=True)):
         _erase(conversation_id)
     for turn in Turn.objects.running().filter(user=user):
         transaction.on_commit(partial(tell_gone, forget_turns([turn])))

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from asgiref.sync import SyncToAsync
+from asgiref.sync import ThreadSensitiveContext
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.http import StreamingHttpResponse
@@ -28,6 +28,7 @@ from common.errors import RateLimited
 from common.metrics import active_streams
 from common.problems import as_app_error
 from common.sse import COMMENT, MEDIA_TYPE
+from common.threads import request_threads
 
 logger = structlog.get_logger(__name__)
 
@@ -130,7 +131,7 @@ class EventStreamResponse(StreamingHttpResponse):
     def beat(self, now: float) -> None:
         if self._blocked_since is not None:
             if now - self._blocked_since > settings.STREAM_STALLED_SECONDS:
-                self._let_go()
+                self.drop()
         elif now - self._sent_at > settings.STREAM_COMMENT_SECONDS - 2 * pulse.BEAT_SECONDS:
             self._sent_at = now
             _keep(self._loop.create_task(self._say(COMMENT)))
@@ -142,8 +143,8 @@ class EventStreamResponse(StreamingHttpResponse):
         self._blocked_since = None
         self._sent_at = self._loop.time()
 
-    def _let_go(self) -> None:
-        """The peer takes nothing: a polite end would wait behind what it does not read."""
+    def drop(self) -> None:
+        """Break the connection: a polite end would wait behind what the peer does not read."""
         if self._drop is not None:
             self._drop()
         elif self._task is not None:
@@ -181,31 +182,28 @@ def _keep(task: asyncio.Task[None]) -> None:
 
 
 class StreamingHandler(ASGIHandler):
-    """Django's handler, with a straight road for event streams."""
+    """Django's handler, with warm threads and a straight road for event streams.
+
+    A request holds a thread for each of its steps and no longer: an open stream holds none.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async with ThreadSensitiveContext(executor=request_threads):
+            await self.handle(scope, receive, send)
 
     async def send_response(self, response: HttpResponseBase, send: Any) -> None:
         if not isinstance(response, EventStreamResponse):
             await super().send_response(response, send)
             return
-        give_thread_back()
         headers = [(name.encode(), value.encode("latin-1")) for name, value in response.items()]
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await response.stream_to(send)
         except Exception as exc:
-            # The status is out: a broken stream is what tells the reader to come again.
             if as_app_error(exc) is None:
-                logger.exception("stream_bug")
-            raise
+                raise
+            # The status is out: a broken stream is what tells the reader to come again.
+            logger.warning("stream_broken", error=type(exc).__name__)
+            response.drop()
         finally:
             response.slot.release()
-
-
-def give_thread_back() -> None:
-    """The request's thread has done its work; an open stream would keep it idle to its end."""
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    if context is None:
-        return
-    executor = SyncToAsync.context_to_thread_executor.pop(context, None)
-    if executor is not None:
-        executor.shutdown(wait=False)

@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from common.problems import as_app_error, problem_response
-from common.streaming import EventStreamResponse, give_thread_back
+from common.streaming import EventStreamResponse
 
 View = Callable[..., HttpResponseBase]
 
@@ -36,7 +36,6 @@ def may_wait(view: View) -> Callable[..., Any]:
         response = await _prepared(partial(_prepare, view, request, *args, **kwargs))
         if not isinstance(response, Waiting):
             return response
-        give_thread_back()
         try:
             final = await response.render()
         except Exception as exc:

@@ -25,8 +25,6 @@ class Route:
     query: str = ""
     open: bool = False
     owned: bool = False
-    # Fields that are read by their presence alone, or whose wrong value says nothing about it.
-    unchecked: tuple[str, ...] = ()
     streams: bool = False
     headers: dict[str, str] = field(default_factory=dict)
 

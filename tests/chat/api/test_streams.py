@@ -198,6 +198,20 @@ async def test_a_finished_turn_replays_from_any_position(serving, token, path, s
     assert await by_parameter.events() == missing
 
 
+async def test_a_long_replay_leaves_in_pieces(serving, token, path, script):
+    """A peer is waited for between them; none is a megabyte because the replay is."""
+    script(*(TextDelta(f"{n:04} " * 200) for n in range(300)), Finished("stop"))
+    whole = await Request("POST", path, token=token, body=HI).events()
+
+    stream = Request("GET", f"messages/{whole[0]['message_id']}/stream", token=token)
+    pieces = [await stream.chunk()]
+    while pieces[-1]:
+        pieces.append(await stream.chunk())
+
+    assert parse_events(b"".join(pieces).decode()) == whole
+    assert len(pieces) > 4
+
+
 @pytest.mark.parametrize(
     "sent",
     [

@@ -12,6 +12,7 @@ import orjson
 from chat.endings import ending
 from chat.services.stopping import request_stop
 from chat.streams.reading import end_of, read_turn
+from chat.turns.runner import runner
 from common.db import in_thread
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ async def follow(caller: Caller, ref: TurnRef, screen: Screen, signals: Signals)
 
     Raises BrokenPipeError where nobody reads the screen any more; the turn is stopped then.
     """
+    runner.ensure()  # a turn of another process is only seen to move where somebody looks
     reading = asyncio.create_task(_read(ref, screen))
     asked = asyncio.create_task(signals.stop.wait())
     try:

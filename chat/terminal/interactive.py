@@ -17,6 +17,7 @@ from chat.terminal import slash
 from chat.terminal.following import follow
 from chat.terminal.live import LiveScreen
 from chat.terminal.markdown import THEME, Lines, blocks_of, lines_of
+from chat.terminal.opening import DATABASE_ERRORS, what_is_wrong
 from chat.terminal.plain import PlainScreen
 from chat.terminal.prompt import prompt_session
 from chat.terminal.saying import account_of, failure_of, one_line, sources_of, visible
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 # How much of a conversation is shown when it is opened.
 _SHOWN_MESSAGES = 4
+# Of the list that termios works with.
+_INPUT, _LOCAL = 0, 3
 
 
 class Interactive:
@@ -47,6 +50,13 @@ class Interactive:
     async def run(self) -> None:
         """Until the person leaves."""
         self.signals.listen()
+        with _keys_kept():
+            await self._talk()
+        if self.talk.conversation is not None:
+            going_on = f"manage.py chat --conversation {self.talk.conversation.pk}"
+            self.say(_("To go on: %(command)s") % {"command": going_on})
+
+    async def _talk(self) -> None:
         await self.load_models()
         self._greet()
         if self.talk.conversation is not None:
@@ -63,9 +73,6 @@ class Interactive:
                 self.signals.listen()
                 if line.strip():
                     await self._take(line)
-        if self.talk.conversation is not None:
-            going_on = f"manage.py chat --conversation {self.talk.conversation.pk}"
-            self.say(_("To go on: %(command)s") % {"command": going_on})
 
     async def _take(self, line: str) -> None:
         try:
@@ -75,7 +82,11 @@ class Interactive:
                 ref = await in_thread(self.talk.ask)(slash.unescaped(line.rstrip()))
                 await self.show(ref)
         except Exception as exc:
-            if (error := as_app_error(exc)) is None:
+            reason = None
+            if isinstance(exc, DATABASE_ERRORS):
+                reason = await in_thread(what_is_wrong)()
+            error = reason or as_app_error(exc)
+            if error is None:
                 raise
             self.complain(str(error))
 
@@ -99,13 +110,12 @@ class Interactive:
         """Show a turn to its end, and what is to be said about it."""
         self.signals.stop.clear()
         self.console.print()
-        with _silent_keys():
-            if self.console.is_terminal and not self.console.is_dumb_terminal:
-                screen = LiveScreen(self.console)
-                async with screen.shown():
-                    end = await follow(self.talk.caller, ref, screen, self.signals)
-            else:
-                end = await follow(self.talk.caller, ref, PlainScreen(sys.stdout), self.signals)
+        if self.console.is_dumb_terminal:
+            end = await follow(self.talk.caller, ref, PlainScreen(sys.stdout), self.signals)
+        else:
+            screen = LiveScreen(self.console)
+            async with screen.shown():
+                end = await follow(self.talk.caller, ref, screen, self.signals)
         self._conclude(end)
 
     def say(self, text: str) -> None:
@@ -183,16 +193,21 @@ def about_offline() -> str:
 
 
 @contextmanager
-def _silent_keys() -> Iterator[None]:
-    """Keys pressed while an answer comes do not show up in it; the next prompt has them."""
+def _keys_kept() -> Iterator[None]:
+    """Keys pressed while no prompt is there neither show nor get lost: the next prompt has them.
+
+    Not in lines, as the terminal itself would gather them: what it has gathered, and its idea of
+    Enter and Ctrl-D, do not survive the change to the prompt's own mode.
+    """
     try:
         before = termios.tcgetattr(sys.stdin)
     except (termios.error, ValueError, OSError):
         yield
         return
-    silent = [*before]
-    silent[3] &= ~termios.ECHO
-    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, silent)
+    kept = termios.tcgetattr(sys.stdin)
+    kept[_INPUT] &= ~termios.ICRNL
+    kept[_LOCAL] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, kept)
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ drawn anew, and it never takes more lines than the window has.
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import time
 from collections.abc import AsyncIterator
@@ -123,7 +124,7 @@ class LiveScreen:
     def _layout(self, *, is_end: bool) -> tuple[list[Line], int]:
         """All lines of the unfinished text, and how many of them are settled."""
         pending = self._text[self._from :]
-        blocks = blocks_of(pending, self._references)
+        blocks = blocks_of(pending, copy.deepcopy(self._references))
         whole_lines = pending.count("\n")
         lines: list[Line] = []
         settled = 0
@@ -152,7 +153,9 @@ class LiveScreen:
             return
         line, printed = self._finished[-1]
         pending = self._text[self._from :]
-        self._from += sum(len(each) + 1 for each in pending.split("\n")[:line])
+        gone = pending[: sum(len(each) + 1 for each in pending.split("\n")[:line])]
+        blocks_of(gone, self._references)  # what its links are called stays known
+        self._from += len(gone)
         self._printed -= printed
         self._is_first = False
 

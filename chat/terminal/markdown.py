@@ -111,7 +111,7 @@ class Lines:
 
 
 def blocks_of(text: str, references: dict[str, Any]) -> list[Block]:
-    """The blocks of `text`, in order. `references` keeps link definitions for later blocks."""
+    """The blocks of `text`, in order. `references` takes the link definitions that stand in it."""
     source = text.split("\n")
     found: list[Block] = []
     for token in _PARSER.parse(text, references):

@@ -21,20 +21,25 @@ from models_registry.services.discovery import (
 )
 from models_registry.services.models import ensure_offline_model
 
+DATABASE_ERRORS = (DatabaseError, InterfaceError, PoolTimeout)
+
 
 @contextmanager
 def database_told_plainly() -> Iterator[None]:
     """Whatever the database cannot do becomes Unavailable with what to do about it."""
     try:
         yield
-    except (DatabaseError, InterfaceError, PoolTimeout) as exc:
-        if (reason := _what_is_wrong()) is None:
+    except DATABASE_ERRORS as exc:
+        if (reason := what_is_wrong()) is None:
             raise
         raise Unavailable(reason) from exc
 
 
-def _what_is_wrong() -> str | None:
-    """Found out only after something failed: looking for migrations costs every start dearly."""
+def what_is_wrong() -> str | None:
+    """Why the database fails, where that can be told.
+
+    Asked only after something failed: looking for migrations costs every start dearly.
+    """
     try:
         with connection.cursor() as cursor:
             tables = connection.introspection.table_names(cursor)
@@ -43,7 +48,7 @@ def _what_is_wrong() -> str | None:
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             return _("The database is older than this program. Run: manage.py migrate")
-    except (DatabaseError, InterfaceError, PoolTimeout):
+    except DATABASE_ERRORS:
         return _("The database cannot be reached. Check DATABASE_URL.")
     return None
 

@@ -53,10 +53,10 @@ class Terminal:
         return environment(self.data_dir, port=8179, **(variables | environ))
 
     def run(
-        self, *arguments: str, input: bytes | str = b"", **environ: str
+        self, *arguments: str, piped: bytes | str = b"", **environ: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run it to its end; without `input` the pipe is empty."""
-        data = input.encode() if isinstance(input, str) else input
+        """Run it to its end; without `piped` the pipe is empty."""
+        data = piped.encode() if isinstance(piped, str) else piped
         done = subprocess.run(
             _command(arguments),
             cwd=ROOT,

@@ -48,7 +48,7 @@ def test_of_many_people_some_names_are_told():
     for number in range(12):
         person(f"person{number:02}")
 
-    with pytest.raises(CommandError, match="person09, …$"):
+    with pytest.raises(CommandError, match=r"person09, …$"):
         caller_named(None)
 
 

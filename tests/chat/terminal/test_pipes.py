@@ -37,7 +37,7 @@ def read_until(stream, text):
 def test_a_question_from_a_pipe_is_answered_on_stdout(terminal, echo, upstream):
     upstream.script(answer("Hel", "lo **you**"))
 
-    done = terminal.run(input="Hi there\n")
+    done = terminal.run(piped="Hi there\n")
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "Hello **you**\n", "")
     question, reply = Message.objects.order_by("position")
@@ -51,7 +51,7 @@ def test_a_question_from_a_pipe_is_answered_on_stdout(terminal, echo, upstream):
 def test_words_of_the_command_line_stand_before_what_is_piped_in(terminal, echo, upstream):
     upstream.script(answer("ok"))
 
-    done = terminal.run("Sum", "up:", input="  indented\nlines\n")
+    done = terminal.run("Sum", "up:", piped="  indented\nlines\n")
 
     assert done.returncode == 0
     assert upstream.chats[0].json["messages"][-1]["content"] == "Sum up:\n\n  indented\nlines"
@@ -71,7 +71,7 @@ def test_the_answer_appears_while_it_is_written(terminal, echo, upstream):
 def test_lines_of_json_are_the_events_of_the_answer(terminal, echo, upstream):
     upstream.script(answer("Grüße ", "你好"))
 
-    done = terminal.run("--format", "json", input="Hi")
+    done = terminal.run("--format", "json", piped="Hi")
 
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0
@@ -171,7 +171,7 @@ def test_a_turn_ended_from_elsewhere_ends_the_answer(terminal, echo, upstream):
 
 @pytest.mark.parametrize("arguments", [[], ["--format", "xml"]])
 def test_a_wrong_command_line_is_2(terminal, echo, arguments):
-    done = terminal.run(*arguments, input=b" \n")
+    done = terminal.run(*arguments, piped=b" \n")
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "no question" in done.stderr or "--format" in done.stderr
@@ -179,7 +179,7 @@ def test_a_wrong_command_line_is_2(terminal, echo, arguments):
 
 
 def test_a_question_that_cannot_be_asked_is_1(terminal, echo):
-    done = terminal.run(input=b"\xff\xfe")
+    done = terminal.run(piped=b"\xff\xfe")
 
     assert (done.returncode, done.stdout) == (1, "")
     assert "UTF-8" in done.stderr

@@ -72,7 +72,7 @@ def test_another_person_s_conversation_is_not_there(talk, charlie):
 
 
 def test_what_is_no_id_is_told(talk):
-    with pytest.raises(Invalid, match="'?nothing"):
+    with pytest.raises(Invalid, match="nothing is no"):
         talk.open("nothing")
 
 
@@ -89,7 +89,7 @@ def test_a_chosen_model_answers_and_is_remembered(talk, ask, script):
 
 
 def test_a_model_that_is_not_there_names_those_that_are(talk):
-    with pytest.raises(NotFound, match="no model nope .* echo"):
+    with pytest.raises(NotFound, match=r"no model nope .* echo"):
         talk.choose("nope")
 
 
@@ -98,7 +98,7 @@ def test_a_model_that_went_away_is_named(talk, ask):
     ChatModel.objects.all().delete()
     make_model("other")
 
-    with pytest.raises(ModelUnavailable, match="no model echo .* other"):
+    with pytest.raises(ModelUnavailable, match=r"no model echo .* other"):
         talk.ask("Two")
 
 

@@ -79,3 +79,23 @@ async def test_a_silent_turn_sends_four_comments_a_minute(person, upstream):
                 break
 
     assert comments >= 3
+
+
+async def test_stop_and_ping_are_answered_within_a_second_of_a_long_replay(person, upstream):
+    """W10: 5,000 events."""
+    steps = [
+        sse(*(delta(f"{n} ") for n in range(start, start + 10))) for start in range(0, 5_000, 10)
+    ]
+    upstream.script(Reply((*steps, *answer().steps)))
+    async with person.socket() as socket:
+        await socket.send(type="chat", content="count")
+        message_id = (await socket.until("chat_complete"))[0]["message_id"]
+
+        await socket.send(type="resume", message_id=message_id, after=-1)
+        began = time.monotonic()
+        await socket.send(type="ping")
+        await socket.send(type="stop", message_id=message_id)
+        await socket.until("pong")
+        await socket.until("stopped")
+
+    assert time.monotonic() - began < 1

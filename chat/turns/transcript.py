@@ -44,12 +44,10 @@ def links(conversation_id: UUID) -> dict[UUID, Link]:
 
 
 def path(tree: dict[UUID, Link], leaf: UUID | None) -> list[UUID]:
-    """Ids from `leaf` up to its root. Raises Invalid beyond `MESSAGE_CHAIN` links."""
+    """Ids from `leaf` up to its root."""
     ids: list[UUID] = []
     while leaf is not None and leaf in tree:
         ids.append(leaf)
-        if len(ids) > settings.MESSAGE_CHAIN:
-            raise Invalid.field("parent_id", _("This branch is too long."))
         leaf = tree[leaf].parent_id
     return ids
 
@@ -76,7 +74,8 @@ def history(
 ) -> tuple[int, Iterator[Loaded]]:
     """How many messages the path to `leaf` has, and they themselves, newest first.
 
-    `recent` is what `newest` gave. Contents beyond it are loaded as they are asked for.
+    `recent` is what `newest` gave. Contents beyond it are loaded as they are asked for. Raises
+    Invalid where the path has `MESSAGE_CHAIN` messages: it is read, but grows no further.
     """
     by_id = {each.id: each for each in recent}
     found: list[Loaded] = []
@@ -87,6 +86,8 @@ def history(
     if step is None or len(recent) < _WINDOW:
         return len(found), iter(found)
     ids = path(links(conversation_id), leaf)
+    if len(ids) >= settings.MESSAGE_CHAIN:
+        raise Invalid.field("parent_id", _("This branch is too long."))
     return len(ids), _load(ids)
 
 

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from accounts.services.callers import Caller
+from chat.consumers import ChatConsumer
 from chat.models import Turn
 from common.sockets import outbox as outboxes
 from common.sockets import sockets
@@ -17,6 +19,16 @@ from tests.chat.sockets.test_turns import ENDS, say
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WORDS = [f"{n:05} " * 100 for n in range(1_600)]
+
+
+def consumers_of(caller: Caller) -> list[ChatConsumer]:
+    return [each for each in sockets.of(caller.user.pk) if isinstance(each, ChatConsumer)]
+
+
+def consumer_of(caller: Caller) -> ChatConsumer:
+    """The only one that this person has open."""
+    [consumer] = consumers_of(caller)
+    return consumer
 
 
 async def test_a_peer_that_stops_reading_holds_little_and_is_dropped_and_may_resume(
@@ -36,7 +48,7 @@ async def test_a_peer_that_stops_reading_holds_little_and_is_dropped_and_may_res
         most = 0
         async with asyncio.timeout(20):
             while not dropped.is_set():
-                for each in sockets.of(alice.user.pk):
+                for each in consumers_of(alice):
                     most = max(most, each.outbox._bytes)  # noqa: SLF001
                 await asyncio.sleep(0.01)
         assert most <= settings.SOCKET_UNSENT_BYTES
@@ -61,7 +73,7 @@ async def test_frames_that_nobody_waits_for_overflow_the_queue_and_close_it(
     await socket.quiet()
     socket.stop_reading()
 
-    [consumer] = sockets.of(alice.user.pk)
+    consumer = consumer_of(alice)
     for _ in range(100):
         consumer.send_frame({"type": "user_typing", "padding": "x" * 100})
 
@@ -79,7 +91,7 @@ async def test_a_peer_that_reads_again_in_time_gets_its_close_frame(
     await socket.open()
     await socket.quiet()
     socket.stop_reading()
-    [consumer] = sockets.of(alice.user.pk)
+    consumer = consumer_of(alice)
     for _ in range(100):
         consumer.send_frame({"type": "user_typing", "padding": "x" * 100})
 
@@ -92,7 +104,7 @@ async def test_a_peer_that_reads_again_in_time_gets_its_close_frame(
 async def test_a_reader_of_a_log_waits_for_room(serving, token, alice):
     async with Socket(token=token) as socket:
         await socket.quiet()
-        [consumer] = sockets.of(alice.user.pk)
+        consumer = consumer_of(alice)
         socket.stop_reading()
         consumer.outbox.put(b"x" * (outboxes.EASY_BYTES + 1))
         waiting = asyncio.create_task(consumer.outbox.room())

@@ -26,8 +26,6 @@ RATES: dict[str, list[tuple[int, int]]] = {
         "forgot_password_email": [(3, 3_600)],
         "forgot_password_address": [(10, 3_600)],
         "connection_test": [(10, 60)],
-        "export": [(10, 3_600)],
-        "import": [(10, 3_600)],
         "verify_email": [(5, 3_600)],
         "typing": [(1, 2)],
     }.items()
@@ -70,7 +68,6 @@ BODY_SECONDS = 30
 JSON_DEPTH = 32
 JSON_KEYS = 10_000
 JSON_DIGITS = 1_000
-ERROR_INPUT_CHARACTERS = 100
 PAGE_SIZE = 20
 PAGE_SIZE_MAX = 100
 DATE_YEARS = (2000, 2100)
@@ -84,8 +81,6 @@ NAME_CHARACTERS = 80
 IDEMPOTENCY_KEY_CHARACTERS = 255
 SEARCH_CHARACTERS = 200
 SEARCH_SECONDS = 2
-IMPORT_CONVERSATIONS = 2_000
-IMPORT_MESSAGES = 200_000
 MESSAGE_CHAIN = 10_000
 TOKEN_ESTIMATE_CHARACTERS = 50_000
 
@@ -103,8 +98,6 @@ SOCKET_UNSENT_SECONDS = 5
 SOCKET_REF_CHARACTERS = 64
 SOCKET_PING_SECONDS = 20
 SOCKET_PONG_SECONDS = 20
-SOCKET_TOKEN_CHECK_SECONDS = 10
-TYPING_SECONDS = 2
 
 # Streams and turns: rows E3-E5, R6, R7, F9, F10, F13, F14
 STREAM_COMMENT_SECONDS = 15

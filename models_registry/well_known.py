@@ -10,10 +10,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-_FILE = Path(__file__).parent / "data" / "well_known_models.toml"
+from common.money import BILLION
 
-# Billionths of the currency unit in one unit.
-_BILLION = 1_000_000_000
+_FILE = Path(__file__).parent / "data" / "well_known_models.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +64,4 @@ def _entry(entry: dict[str, Any]) -> WellKnown:
 
 
 def _price(dollars: Decimal | int) -> int:
-    return int(Decimal(dollars) * _BILLION)
+    return int(Decimal(dollars) * BILLION)

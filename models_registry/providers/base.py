@@ -35,7 +35,6 @@ class Route:
 
     model_id: UUID
     name: str
-    protocol: str
     endpoint: Endpoint
     upstream_name: str
     context_window: int | None

@@ -25,10 +25,8 @@ def provider_for(route: Route) -> Provider:
 
 def provider_at(endpoint: Endpoint, *, upstream_name: str = "") -> Provider:
     """The provider at an endpoint; without a model it can only list."""
-    vendor = VENDORS[endpoint.provider]
-    provider: Provider = _class_of(vendor.protocol)(
-        endpoint, vendor=vendor, upstream_name=upstream_name
-    )
+    protocol = _class_of(VENDORS[endpoint.provider].protocol)
+    provider: Provider = protocol(endpoint, upstream_name=upstream_name)
     return provider
 
 

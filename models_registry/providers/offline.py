@@ -20,7 +20,6 @@ from models_registry.providers.base import (
 )
 from models_registry.providers.documentation import QUESTION_CHARACTERS, Section, documentation
 from models_registry.providers.offline_texts import Texts, texts_in
-from models_registry.providers.vendors import Vendor
 from models_registry.tokens import O200K, count, count_messages
 
 SEARCH_TOOL = "search_articles"
@@ -35,7 +34,7 @@ _PIECES = re.compile(
 class OfflineProvider(Provider):
     """Searches, quotes, and says so. Like any model it calls a tool that is offered for that."""
 
-    def __init__(self, endpoint: Endpoint, *, vendor: Vendor, upstream_name: str) -> None:
+    def __init__(self, endpoint: Endpoint, *, upstream_name: str) -> None:
         self._name = upstream_name
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:

@@ -18,7 +18,6 @@ from models_registry.providers.characters import loads
 from models_registry.providers.clients import Entry, close_clients, open_client, pool
 from models_registry.providers.failures import as_provider_error, mapped_errors
 from models_registry.providers.openai_answer import Answer
-from models_registry.providers.vendors import Vendor
 
 # Usage and [DONE] follow the finish at once; a server that falls silent there is not waited for.
 AFTER_FINISH_SECONDS = 5.0
@@ -52,9 +51,8 @@ class OpenAIProvider(Provider):
     """Talks through the official client, but reads the bytes itself: the client's objects cost
     more CPU than the rest of a turn together."""
 
-    def __init__(self, endpoint: Endpoint, *, vendor: Vendor, upstream_name: str) -> None:
+    def __init__(self, endpoint: Endpoint, *, upstream_name: str) -> None:
         self._endpoint = endpoint
-        self._vendor = vendor
         self._model = upstream_name
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:

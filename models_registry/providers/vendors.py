@@ -1,4 +1,4 @@
-"""Vendors are data: a name, where it lives, which protocol it speaks, and its quirks."""
+"""Vendors are data: a name, where it lives, which protocol it speaks, and what it takes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """`base_url` is used where a connection names none; "" means that it must name one.
-
-    `max_tokens_name`: what the vendor calls the limit on an answer's tokens.
-    """
+    """`base_url` is used where a connection names none; "" means that it must name one."""
 
     name: str
     protocol: str
     base_url: str = ""
     takes_url: bool = True
     takes_key: bool = True
-    max_tokens_name: str = "max_tokens"
 
 
 VENDORS = {

@@ -6,22 +6,19 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from constance import config
+from django.conf import settings
 from django.db.models import F, Q
 
 from common.crypto import Undecryptable
 from common.errors import NotFound
 from models_registry.errors import ModelUnavailable
 from models_registry.models import ChatModel
-from models_registry.providers.base import Endpoint, Prices, Route
+from models_registry.providers.base import Prices, Route
 from models_registry.services.endpoints import endpoint_of
 from models_registry.tokens import encoding_for
 
 if TYPE_CHECKING:
     from accounts.models import User
-
-__all__ = ["Endpoint", "Prices", "Route", "resolve_model", "routes_for"]
-
-MAX_ROUTES = 3
 
 
 def resolve_model(user: User, name: str | None) -> ChatModel:
@@ -60,7 +57,7 @@ def _default_model(user: User) -> ChatModel:
 
 
 def routes_for(model: ChatModel, user: User) -> list[Route]:
-    """`model`, then its fallbacks that `user` may use: at most three.
+    """`model`, then its fallbacks that `user` may use: at most PROVIDER_MODELS.
 
     ModelUnavailable if the key of `model` cannot be decrypted; such a fallback is left out.
     """
@@ -69,7 +66,7 @@ def routes_for(model: ChatModel, user: User) -> list[Route]:
     except Undecryptable as exc:
         raise ModelUnavailable() from exc
     for fallback in _fallbacks(model, user):
-        if len(routes) == MAX_ROUTES:
+        if len(routes) == settings.PROVIDER_MODELS:
             break
         try:
             routes.append(_route(fallback, user))
@@ -90,7 +87,6 @@ def _route(model: ChatModel, user: User) -> Route:
     return Route(
         model_id=model.id,
         name=model.name,
-        protocol=model.connection.provider,
         endpoint=endpoint_of(model.connection, user),
         upstream_name=model.upstream_name,
         context_window=model.context_window,

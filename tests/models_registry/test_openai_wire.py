@@ -8,7 +8,6 @@ import pytest
 from models_registry.providers.base import Finished, ReasoningDelta, TextDelta, Usage
 from models_registry.providers.factory import provider_at
 from models_registry.providers.openai import OpenAIProvider
-from models_registry.providers.vendors import VENDORS
 from tests.models_registry.asking import ask, finished, reasoning, request, text
 from tests.models_registry.upstream import (
     DONE,
@@ -256,7 +255,7 @@ class TestQuirksOfServers:
 
     async def test_openai_itself_is_asked_by_the_new_name(self, endpoint):
         there = replace(endpoint, base_url="https://api.openai.com/v1")
-        provider = OpenAIProvider(there, vendor=VENDORS["openai"], upstream_name="gpt")
+        provider = OpenAIProvider(there, upstream_name="gpt")
 
         body = provider._body(request(max_tokens=9), refused=set())  # noqa: SLF001 no network
 

@@ -114,7 +114,7 @@ class TestRoutes:
         [route] = routes_for(system_model, mina)
 
         assert (route.model_id, route.name) == (system_model.pk, "gpt-4o")
-        assert (route.protocol, route.upstream_name) == ("openai_compatible", "gpt-4o")
+        assert (route.endpoint.provider, route.upstream_name) == ("openai_compatible", "gpt-4o")
         assert (route.endpoint.base_url, route.endpoint.api_key) == (upstream.url, KEY)
         assert route.endpoint.allow_private
         assert (route.context_window, route.max_output_tokens) == (128_000, 16_384)

@@ -178,8 +178,10 @@ DATABASES = {
     "default": env.database_config("DATABASE_URL", f"sqlite:///{DATA_DIR / 'parley.sqlite3'}")
 }
 _database = DATABASES["default"]
-_database["CONN_MAX_AGE"] = 0  # under ASGI a kept connection outlives its thread and is lost
+_database["CONN_MAX_AGE"] = 0  # a pool's connection goes back to it at once
 if _database["ENGINE"].endswith("sqlite3"):
+    # Threads are kept (common.threads): a new connection costs more than a turn's statements.
+    _database["CONN_MAX_AGE"] = 60
     _database["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",

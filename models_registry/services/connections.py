@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from common.crypto import encrypt
-from common.db import write_transaction
+from common.db import release_connection, write_transaction
 from common.errors import Conflict, Invalid, PermissionDenied
 from common.http import check_header_value, check_url
 from models_registry.models import ChatModel, Connection
@@ -74,18 +74,21 @@ def change_connection(
     """Apply `changes`; an `api_key` of "" drops the stored key.
 
     Another `provider`, `base_url` or `scope` needs the key anew, if one is stored. Raises
-    PermissionDenied and Invalid.
+    PermissionDenied, Invalid and Conflict.
     """
     before = {name: getattr(connection, name) for name in ("provider", "base_url", "owner_id")}
     draft_change(connection, actor=actor, changes=changes, resolve=resolve)
-    with write_transaction():
-        # A key meant for one address must not meet another that was stored meanwhile (K8).
-        same = Connection.objects.select_for_update().filter(pk=connection.pk, **before)
-        if not same.exists():
-            raise Conflict(_("Somebody else changed this connection. Look at it again."))
-        connection.save(update_fields=_columns(changes))
-        if connection.owner_id != before["owner_id"]:
-            _move_models(connection)
+    try:
+        with write_transaction():
+            # A key meant for one address must not meet another that was stored meanwhile (K8).
+            same = Connection.objects.select_for_update().filter(pk=connection.pk, **before)
+            if not same.exists():
+                raise Conflict(_("Somebody else changed this connection. Look at it again."))
+            connection.save(update_fields=_columns(changes))
+            if connection.owner_id != before["owner_id"]:
+                _move_models(connection)
+    except IntegrityError as exc:
+        raise Conflict(_("A model of the same name is there already. Rename one first.")) from exc
     return connection
 
 
@@ -188,7 +191,10 @@ def _check(connection: Connection, actor: Actor, *, resolve: bool) -> None:
     elif not connection.base_url:
         raise Invalid.field("base_url", _("This provider needs an address."))
     else:
-        check_url(connection.base_url, staff=is_staff(actor), resolve=resolve)
+        staff = is_staff(actor)
+        if resolve:
+            release_connection()
+        check_url(connection.base_url, staff=staff, resolve=resolve)
 
 
 def _check_key(vendor: Vendor, connection: Connection) -> None:
@@ -201,7 +207,6 @@ def _check_key(vendor: Vendor, connection: Connection) -> None:
 
 def _move_models(connection: Connection) -> None:
     """The models follow their connection's owner; nobody else keeps a right to them (A7)."""
-    for model in connection.chat_models.all():
-        model.roles.clear()
-        model.users.clear()
+    for grants in (ChatModel.roles.through, ChatModel.users.through):
+        grants.objects.filter(chatmodel__connection=connection).delete()
     connection.chat_models.update(owner=connection.owner_id, everyone=False, fallbacks=[])

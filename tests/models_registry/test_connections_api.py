@@ -6,6 +6,7 @@ from common.errors import Conflict
 from models_registry.models import Connection
 from models_registry.services.connections import change_connection
 from models_registry.services.endpoints import endpoint_of
+from models_registry.services.models import create_model
 from models_registry.signals import models_removed
 from tests.models_registry.conftest import KEY, problem, wrong_fields
 
@@ -290,6 +291,18 @@ class TestChanging:
         system_model.refresh_from_db()
         assert answer.status_code == 200, answer.content
         assert (system_model.owner, system_model.everyone) == (root, False)
+
+    def test_models_do_not_follow_to_where_their_name_is_taken(self, api, root, system_model):
+        api(root).post("connections", body())
+        mine = Connection.objects.get(owner=root)
+        create_model(root, scope="personal", name=system_model.name, connection_id=mine.pk)
+        there = f"connections/{system_model.connection_id}"
+
+        answer = api(root).patch(there, {"scope": "personal", "api_key": KEY})
+
+        system_model.refresh_from_db()
+        assert problem(answer) == (409, "conflict")
+        assert (system_model.owner, system_model.connection.owner) == (None, None)
 
 
 class TestDeleting:

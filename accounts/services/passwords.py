@@ -12,10 +12,10 @@ from django.contrib.auth.hashers import (
 )
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import close_old_connections, connection
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from common.db import release_connection
 from common.errors import Invalid
 
 
@@ -48,7 +48,7 @@ def check_new(password: str, *, user: User, field: str = "password") -> None:
 
 def hash_password(password: str) -> str:
     """Takes a tenth of a second and may wait for seconds, so never call it in a transaction."""
-    _release_connection()
+    release_connection()
     return make_password(password)
 
 
@@ -57,12 +57,7 @@ def verify(user: User | None, password: str) -> Verdict:
 
     The connection goes back to the pool first: at the hasher people queue.
     """
-    _release_connection()
+    release_connection()
     encoded = user.password if user else UNUSABLE_PASSWORD_PREFIX
     right, outdated = verify_password(password, encoded)
     return Verdict(right, make_password(password) if right and outdated else None)
-
-
-def _release_connection() -> None:
-    if not connection.in_atomic_block:
-        close_old_connections()

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from common import rates
 from common.crypto import Undecryptable
+from common.db import release_connection
 from models_registry.errors import (
     ModelUnavailable,
     ProviderBusy,
@@ -56,6 +57,7 @@ def check_connection(connection: Connection, *, actor: Actor) -> Outcome:
     except Undecryptable:
         detail = _("The stored key cannot be decrypted. Enter it again.")
         return Outcome(ok=False, code=ModelUnavailable.code, detail=detail)
+    release_connection()
     begun = time.monotonic()
     try:
         models = async_to_sync(_listed)(endpoint)

@@ -106,7 +106,8 @@ def _follow(
 ) -> None:
     base_url = base_url.rstrip("/") or VENDORS[connection.provider].base_url
     moved = base_url != connection.base_url
-    if not moved and _stored_key(connection) == api_key:
+    stored = _endpoint(connection)
+    if not moved and stored is not None and stored.api_key == api_key:
         return
     change_connection(
         connection,
@@ -119,9 +120,9 @@ def _follow(
         row.save(update_fields=["listed_at"])
 
 
-def _stored_key(connection: Connection) -> str | None:
+def _endpoint(connection: Connection) -> Endpoint | None:
     try:
-        return endpoint_of(connection, None).api_key
+        return endpoint_of(connection, None)
     except Undecryptable:
         return None
 
@@ -130,8 +131,9 @@ def _waiting() -> list[tuple[EnvironmentProvider, Endpoint]]:
     rows = EnvironmentProvider.objects.filter(listed_at=None, connection__enabled=True)
     waiting = []
     for row in rows.select_related("connection"):
-        if row.connection is not None and _stored_key(row.connection) is not None:
-            waiting.append((row, endpoint_of(row.connection, None)))
+        endpoint = _endpoint(row.connection) if row.connection is not None else None
+        if endpoint is not None:
+            waiting.append((row, endpoint))
     return waiting
 
 

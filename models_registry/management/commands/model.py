@@ -61,9 +61,9 @@ class Command(CliGroup):
         **_options: Any,
     ) -> Answer:
         if not (everyone or only or role or user):
-            raise usage_error("Say to whom: --everyone, --role or --user.")
+            raise usage_error(_("Say to whom: --everyone, --role or --user."))
         if everyone and only:
-            raise usage_error("--everyone and --only exclude each other.")
+            raise usage_error(_("--everyone and --only exclude each other."))
         people = [find(name).pk for name in user]
         wanted = False if only else everyone
         opened = grant(_found(model), actor=None, everyone=wanted, roles=role, users=people)

@@ -9,6 +9,7 @@ import json
 import socket
 import struct
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 DEADLINE_SECONDS = 10
@@ -43,7 +44,7 @@ class Request:
 
 @dataclass
 class Reply:
-    steps: tuple = ()
+    steps: Iterable = ()
     status: int = 200
     content_type: str = "text/event-stream"
     headers: dict[str, str] = field(default_factory=dict)
@@ -165,7 +166,9 @@ class Upstream:
         try:
             await asyncio.wait({playing, leaving}, return_when=asyncio.FIRST_COMPLETED)
             early = _result(leaving)
-            if early == b"" or isinstance(_result(playing), ConnectionError):
+            # A client that leaves while something is unread resets the connection.
+            gone = any(isinstance(each, ConnectionError) for each in (early, _result(playing)))
+            if early == b"" or gone:
                 request.left.set()
                 return None
             # What came early is the beginning of the next request.

@@ -109,7 +109,7 @@ async def _channel_layer() -> None:
 
 @health_check("jobs")
 async def _jobs() -> None:
-    """In a server with its own worker, `config.server` puts a nearer look in this one's place."""
+    """In a server with its own worker, `config.jobs` puts a nearer look in this one's place."""
     if settings.CELERY_TASK_ALWAYS_EAGER:
         return
 

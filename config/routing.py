@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from channels.routing import URLRouter
@@ -11,18 +9,13 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.urls import re_path
 
+from chat import routing as chat
 from common.unrouted import UnroutedSocket
-
-_APPS = ("support", "chat", "accounts")
 
 
 def websocket_urlpatterns() -> list[Any]:
     """The routes of every app that has any; what none of them knows is refused at the handshake."""
-    routes: list[Any] = []
-    for app in _APPS:
-        if find_spec(f"{app}.routing"):
-            routes += import_module(f"{app}.routing").websocket_urlpatterns
-    return [*routes, re_path(r"", UnroutedSocket.as_asgi())]
+    return [*chat.websocket_urlpatterns, re_path(r"", UnroutedSocket.as_asgi())]
 
 
 class HostCheck:

@@ -20,7 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 from accounts.models import User
 from accounts.services import people
 from common.errors import AppError
-from config.checks import variables
+from config.checks import TAG
 from config.secret_files import private_directory
 
 Say = Callable[[str], None]
@@ -34,14 +34,7 @@ class CannotStart(Exception):
 
 def check_settings() -> None:
     """Raises CannotStart with every error that a check of ours found."""
-    ours = variables.__module__
-    found = [
-        message
-        for check in checks.registry.registry.get_checks()
-        if check.__module__ == ours
-        for message in check(app_configs=None, databases=None)
-    ]
-    if errors := [message for message in found if message.is_serious()]:
+    if errors := [found for found in checks.run_checks(tags=[TAG]) if found.is_serious()]:
         lines = [f"{error.id} {error.msg} {error.hint}" for error in errors]
         raise CannotStart("\n".join(lines))
 

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.urls import include, path
 
 from config import home, system
-
-_APPS = ("support", "chat", "quotas", "models_registry", "accounts")
-
-
-def _has(module: str) -> bool:
-    package = module.rpartition(".")[0]
-    return bool(("." not in package or find_spec(package)) and find_spec(module))
-
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -28,8 +18,10 @@ urlpatterns = [
     path("metrics", system.metrics, name="metrics"),
     path("api/v1/schema", home.schema, name="schema"),
     path("admin/", admin.site.urls),
-    *(path("api/v1/", include(f"{app}.api.urls")) for app in _APPS if _has(f"{app}.api.urls")),
-    *(path("", include(f"{app}.urls")) for app in _APPS if _has(f"{app}.urls")),
+    path("api/v1/", include("chat.api.urls")),
+    path("api/v1/", include("models_registry.api.urls")),
+    path("api/v1/", include("accounts.api.urls")),
+    path("", include("accounts.urls")),
 ]
 
 handler400 = "common.pages.bad_request"

@@ -98,16 +98,11 @@ async def look_at_sign_ins() -> None:
     mine = [socket for socket in sockets if isinstance(socket, SignedInConsumer)]
     streams = list(open_streams)
     named = {each.identity.sign_in_id for each in mine} | {each.sign_in_id for each in streams}
-    over = await _over(named - {None})
+    asked = {sign_in_id for sign_in_id in named if sign_in_id is not None}
+    over = asked - await in_thread(sign_ins.live)(asked) if asked else set()
     for socket in mine:
         if socket.identity.has_expired or socket.identity.sign_in_id in over:
             socket.end(SIGN_IN_OVER)
     for stream in streams:
         if stream.sign_in_id in over:
             stream.cut()
-
-
-async def _over(asked: set[UUID | None]) -> set[UUID | None]:
-    """Those of these sign-ins that no longer count."""
-    ids = {sign_in_id for sign_in_id in asked if sign_in_id is not None}
-    return asked - await in_thread(sign_ins.live)(ids) if ids else set()

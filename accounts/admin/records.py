@@ -64,18 +64,13 @@ class SignInAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     actions = ("end",)
 
-    @admin.action(description=_("Sign out"))
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.change_user")
+
+    @admin.action(description=_("Sign out"), permissions=["end"])
     def end(self, request: HttpRequest, queryset: QuerySet[SignIn]) -> None:
-        if not request.user.has_perm("accounts.change_user"):
-            return
         for sign_in in queryset:
             sign_ins.revoke(sign_in.user_id, only=sign_in.pk)
-
-    def get_actions(self, request: HttpRequest) -> Any:
-        actions = super().get_actions(request)
-        if not request.user.has_perm("accounts.change_user"):
-            actions.pop("end", None)
-        return actions
 
 
 @admin.register(OutgoingMail)

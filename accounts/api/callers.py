@@ -31,5 +31,5 @@ def device_of(request: Request) -> Device:
     """What a person will recognise their device by in the list of sessions."""
     return {
         "client": request.META.get("HTTP_USER_AGENT", ""),
-        "address": client_address(request.META),
+        "address": address_of(request),
     }

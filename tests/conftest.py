@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.apps import AppConfig, apps
 from django.core.cache import cache
 from django.db import connections
-from django.db.models.signals import post_migrate
+from django.test import TransactionTestCase
 
 from common import rates
+from tests import emptying
 from tests.server import Server, running
 
-SEEDING = ("accounts.migrations.0002_roles", "models_registry.migrations.0002_offline_model")
-
-
-def _seed_again(sender: AppConfig, **kwargs: Any) -> None:
-    """A transactional test ends with a flush, of what migrations seeded too: here it comes back.
-
-    Django says `post_migrate` after a flush as well, only without a plan, app by app.
-    """
-    last = [config for config in apps.get_app_configs() if config.models_module][-1]
-    if "plan" not in kwargs and sender is last:
-        for name in SEEDING:
-            importlib.import_module(name).seed(apps, None)
-
-
-post_migrate.connect(_seed_again, dispatch_uid="tests")
+TransactionTestCase._fixture_teardown = emptying.empty  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

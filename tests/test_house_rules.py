@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import grimp
 import pytest
 
 from common.errors import AppError
@@ -66,6 +67,20 @@ def test_no_two_errors_define_one_code():
             owners[cls.code].append(f"{cls.__module__}.{cls.__qualname__}")
 
     assert {code: names for code, names in owners.items() if len(names) > 1} == {}
+
+
+def test_imports_run_in_no_circle_not_even_those_for_types_or_within_functions():
+    graph = grimp.build_graph(*APPS, cache_dir=None)
+
+    circles = {
+        f"{importer} -> {imported}"
+        for importer in graph.modules
+        for imported in graph.find_modules_directly_imported_by(importer)
+        if graph.chain_exists(imported, importer)
+    }
+
+    assert len(graph.modules) > len(APPS)
+    assert circles == set()
 
 
 @pytest.mark.parametrize("path", [p for p in PYTHON if "migrations" in p.parts], ids=str)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
+from django.contrib.admin.utils import model_ngettext
+from django.core.exceptions import PermissionDenied as Forbidden
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
+
+from common.errors import AppError, PermissionDenied
 
 
 class UncountedAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
@@ -34,6 +41,67 @@ class UncountedAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
         for name in self.id_fields:
             matches |= Q(**{name: wanted})
         return queryset.filter(matches), False
+
+
+class ServiceAdmin(UncountedAdmin):
+    """Rows that services alone change: what these refuse is told in words."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Without the transaction that Django puts around it: the services have their own, and
+        hash passwords and resolve names first, which would keep a writer waiting."""
+        return self._refused(
+            request, lambda: self._changeform_view(request, object_id, form_url, extra_context)
+        )
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        view = super().delete_view
+        return self._refused(request, lambda: view(request, object_id, extra_context))
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The service stored everything."""
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self.for_each(request, queryset, lambda row: self.delete_model(request, row))
+
+    def get_deleted_objects(
+        self, objs: Iterable[Model], request: HttpRequest
+    ) -> tuple[list[str], dict[Any, int], set[str], list[str]]:
+        """The rows alone: what goes with them is for each app to know, and nobody's to allow."""
+        names = [str(row) for row in objs]
+        return names, {self.opts.verbose_name_plural: len(names)}, set(), []
+
+    def for_each(
+        self, request: HttpRequest, rows: Iterable[Any], act: Callable[[Any], object]
+    ) -> None:
+        """Do it to each; one refusal is told and stops no other."""
+        done = 0
+        for row in rows:
+            try:
+                act(row)
+            except AppError as error:
+                self.message_user(request, f"{row}: {error}", messages.ERROR)
+            else:
+                done += 1
+        if done:
+            told = {"count": done, "items": model_ngettext(self.opts, done)}
+            self.message_user(request, _("%(count)d %(items)s done.") % told, messages.SUCCESS)
+
+    def _refused(self, request: HttpRequest, view: Callable[[], HttpResponse]) -> HttpResponse:
+        try:
+            return view()
+        except PermissionDenied as error:
+            raise Forbidden(str(error)) from error
+        except AppError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
 
 
 class ReadOnlyAdmin(UncountedAdmin):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.core.exceptions import PermissionDenied as Forbidden
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminPasswordWidget,
@@ -22,8 +20,8 @@ from unfold.widgets import (
 
 from accounts.models import Letter, Role, User
 from accounts.services import mails, passwords, people, profile, registration
-from common.admin import UncountedAdmin
-from common.errors import AppError, PermissionDenied
+from common.admin import ServiceAdmin
+from common.errors import AppError
 
 
 def _roles() -> list[tuple[str, str]]:
@@ -118,7 +116,7 @@ class NewPersonForm(PersonForm):
 
 
 @admin.register(User)
-class UserAdmin(UncountedAdmin):
+class UserAdmin(ServiceAdmin):
     form = PersonForm
     list_display = ("username", "email", "display_name", "role_names", "is_active", "created_at")
     list_filter = ("is_active", "groups")
@@ -164,38 +162,6 @@ class UserAdmin(UncountedAdmin):
             kwargs["form"] = NewPersonForm
         return super().get_form(request, obj, **kwargs)
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Without the transaction that Django puts around it: the services have their own, and
-        a password is hashed here, which would keep a writer waiting."""
-        try:
-            answer: HttpResponse = self._changeform_view(
-                request, object_id, form_url, extra_context
-            )
-        except PermissionDenied as error:
-            raise Forbidden(str(error)) from error
-        except AppError as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
-        return answer
-
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        try:
-            answer: HttpResponse = super().delete_view(request, object_id, extra_context)
-        except PermissionDenied as error:
-            raise Forbidden(str(error)) from error
-        except AppError as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
-        return answer
-
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         actor, cleaned = _actor(request), form.cleaned_data
         if not change:
@@ -216,59 +182,28 @@ class UserAdmin(UncountedAdmin):
         if cleaned["password"]:
             profile.store_password(stored, cleaned["password"])
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Roles went with the person."""
-
-    def get_deleted_objects(
-        self, objs: Iterable[User], request: HttpRequest
-    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """The people alone: what goes with them is for each app to know, and nobody's to allow."""
-        names = [str(user) for user in objs]
-        return names, {str(_("people")): len(names)}, set(), []
-
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         people.check_may_manage(_actor(request), obj)
         profile.erase(obj)
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._for_each(request, queryset, lambda user: self.delete_model(request, user))
-
     @admin.action(description=_("Suspend"), permissions=["change"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         actor = _actor(request)
-        self._for_each(request, queryset, lambda user: people.suspend(user, actor=actor))
+        self.for_each(request, queryset, lambda user: people.suspend(user, actor=actor))
 
     @admin.action(description=_("Activate"), permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         actor = _actor(request)
-        self._for_each(request, queryset, lambda user: people.activate(user, actor=actor))
+        self.for_each(request, queryset, lambda user: people.activate(user, actor=actor))
 
     @admin.action(description=_("Sign out everywhere"), permissions=["change"])
     def sign_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         actor = _actor(request)
-        self._for_each(
-            request, queryset, lambda user: people.sign_out_everywhere(user, actor=actor)
-        )
+        self.for_each(request, queryset, lambda user: people.sign_out_everywhere(user, actor=actor))
 
     @admin.action(description=_("Send a link to set a new password"), permissions=["change"])
     def send_reset_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._for_each(request, queryset, lambda user: mails.post(Letter.RESET, address=user.email))
-
-    def _for_each(
-        self, request: HttpRequest, queryset: QuerySet[User], act: Callable[[User], object]
-    ) -> None:
-        """Do it to each; one refusal is told and stops no other."""
-        done = 0
-        for user in queryset:
-            try:
-                act(user)
-            except AppError as error:
-                self.message_user(request, f"{user}: {error}", messages.ERROR)
-            else:
-                done += 1
-        if done:
-            text = ngettext("%(count)d person done.", "%(count)d people done.", done)
-            self.message_user(request, text % {"count": done}, messages.SUCCESS)
+        self.for_each(request, queryset, lambda user: mails.post(Letter.RESET, address=user.email))
 
 
 def _actor(request: HttpRequest) -> User:

@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 
 from common.admin import ReadOnlyAdmin
 from common.errors import AppError
-from models_registry.admin.base import ServiceAdmin, ServiceForm, actor_of
+from models_registry.admin.base import RegistryAdmin, ServiceForm, actor_of
 from models_registry.models import Connection, EnvironmentProvider
 from models_registry.models.connection import SYSTEM
 from models_registry.services import connections
@@ -57,7 +57,7 @@ class ConnectionForm(ServiceForm):
 
 
 @admin.register(Connection)
-class ConnectionAdmin(ServiceAdmin):
+class ConnectionAdmin(RegistryAdmin):
     form = ConnectionForm
     list_display = ("name", "provider", "base_url", "key", "enabled", "created_at")
     list_filter = ("provider", "enabled")

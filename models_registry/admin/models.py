@@ -18,7 +18,7 @@ from unfold.widgets import (
 )
 
 from common.money import BILLION, as_decimal
-from models_registry.admin.base import ServiceAdmin, ServiceForm, actor_of
+from models_registry.admin.base import RegistryAdmin, ServiceForm, actor_of
 from models_registry.models import ChatModel, Connection
 from models_registry.models.connection import SYSTEM
 from models_registry.services import models
@@ -121,7 +121,7 @@ class ModelForm(ServiceForm):
 
 
 @admin.register(ChatModel)
-class ChatModelAdmin(ServiceAdmin):
+class ChatModelAdmin(RegistryAdmin):
     form = ModelForm
     list_display = (
         "name",

@@ -84,7 +84,7 @@ class Interactive:
         except Exception as exc:
             reason = None
             if isinstance(exc, DATABASE_ERRORS):
-                reason = await in_thread(what_is_wrong)()
+                reason = await in_thread(what_is_wrong)(exc)
             error = reason or as_app_error(exc)
             if error is None:
                 raise

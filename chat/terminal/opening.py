@@ -15,6 +15,7 @@ from psycopg_pool import PoolTimeout
 from accounts.models import User
 from common.errors import Unavailable
 from models_registry.models import ChatModel, Connection
+from models_registry.providers.factory import close_providers
 from models_registry.services.discovery import (
     list_environment_models,
     sync_environment_connections,
@@ -30,16 +31,19 @@ def database_told_plainly() -> Iterator[None]:
     try:
         yield
     except DATABASE_ERRORS as exc:
-        if (reason := what_is_wrong()) is None:
+        if (reason := what_is_wrong(exc)) is None:
             raise
         raise Unavailable(reason) from exc
 
 
-def what_is_wrong() -> str | None:
-    """Why the database fails, where that can be told.
+def what_is_wrong(failure: BaseException) -> str | None:
+    """Why the database failed, where that can be told.
 
     Asked only after something failed: looking for migrations costs every start dearly.
     """
+    away = _("The database cannot be reached. Check DATABASE_URL.")
+    if isinstance(failure, PoolTimeout) or isinstance(failure.__cause__, PoolTimeout):
+        return away  # it has been waited for long enough
     try:
         with connection.cursor() as cursor:
             tables = connection.introspection.table_names(cursor)
@@ -49,7 +53,7 @@ def what_is_wrong() -> str | None:
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             return _("The database is older than this program. Run: manage.py migrate")
     except DATABASE_ERRORS:
-        return _("The database cannot be reached. Check DATABASE_URL.")
+        return away
     return None
 
 
@@ -59,7 +63,14 @@ def furnish() -> None:
     named = any(any(given.values()) for given in settings.PROVIDERS_FROM_ENVIRONMENT.values())
     if named and not _has_real_model():
         sync_environment_connections()
-        asyncio.run(list_environment_models())
+        asyncio.run(_list_models())
+
+
+async def _list_models() -> None:
+    try:
+        await list_environment_models()
+    finally:
+        await close_providers()
 
 
 def _has_real_model() -> bool:

@@ -100,7 +100,7 @@ async def _help(session: Session, argument: str) -> None:
     for key, does in (
         ("Alt-Enter, Ctrl-J", _("a new line; pasted lines stay together")),
         ("Up, Down", _("what you asked before")),
-        ("Ctrl-X Ctrl-E", _("write in your editor ($EDITOR)")),
+        ("Ctrl-X Ctrl-E", _("write in your editor ($EDITOR), then send")),
         ("Ctrl-C", _("stop an answer and keep its text; at the prompt clear the line, or leave")),
         ("Ctrl-D", _("leave")),
     ):

@@ -157,7 +157,7 @@ def _answer(talk: Talk, words: list[str], *, as_json: bool) -> int:
 def _keep_logs_out_of_the_way() -> None:
     """Whoever talks is told in sentences; LOG_LEVEL=DEBUG shows what is logged, too."""
     if settings.LOG_LEVEL != "DEBUG":
-        logging.getLogger().setLevel(logging.CRITICAL)
+        logging.disable(logging.ERROR)
 
 
 def _drain() -> None:

@@ -17,8 +17,17 @@ from accounts.errors import ForeignOrigin, TokenInvalid
 from accounts.models import Session, SignIn, User, is_session_key
 from accounts.services import sign_ins, tokens
 from common.errors import Unauthenticated
+from common.statements import SelectWith
 
 BEARER_PROTOCOL = "bearer."
+
+_signed_in = SelectWith(
+    SignIn,
+    "user",
+    "sign_in",
+    "user",
+    build=lambda sign_in, user: SignIn.objects.filter(pk=sign_in, user=user),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +48,8 @@ class Caller:
 def caller_from_bearer(token: str) -> Caller:
     """Whose access token this is; raises TokenInvalid. One query, as rights are read each time."""
     claims = tokens.read(token)
-    try:
-        sign_in = SignIn.objects.select_related("user").get(
-            pk=claims.sign_in_id, user_id=claims.user_id
-        )
-    except SignIn.DoesNotExist:
-        raise TokenInvalid from None
-    if not sign_in.is_live(timezone.now()):
+    sign_in = _signed_in.first(sign_in=claims.sign_in_id, user=claims.user_id)
+    if sign_in is None or not sign_in.is_live(timezone.now()):
         raise TokenInvalid
     sign_ins.touch(sign_in)
     return Caller(sign_in.user, sign_in, expires_at=claims.expires_at)

@@ -10,8 +10,9 @@ from django.db import transaction
 
 from chat.models import Conversation, Message, Turn
 from chat.turns.closing import forget_turns, tell_gone
-from common.db import update_returning, write_transaction
+from common.db import write_transaction
 from common.errors import NotFound
+from common.statements import update_returning
 from models_registry.services.routing import resolve_model
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from chat.streams.events import message_fields
 from chat.streams.stored import siblings
 from chat.turns import transcript
 from chat.turns.closing import forget_turns, tell_gone
-from common.db import update_returning, write_transaction
+from common.db import write_transaction
 from common.errors import Conflict, NotFound
+from common.statements import update_returning
 
 if TYPE_CHECKING:
     from accounts.services.callers import Caller

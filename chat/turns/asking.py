@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from chat.models import Conversation, Message, Turn
 from chat.turns import transcript
 from chat.turns.prepare import Asked, begin_answer, choose_model, context_of
-from common.db import update_returning
 from common.errors import Invalid, NotFound
+from common.statements import update_returning
 
 if TYPE_CHECKING:
     from accounts.models import User

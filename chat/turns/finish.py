@@ -14,7 +14,8 @@ from django.utils import timezone, translation
 from chat.models import Conversation, IdempotencyRecord, Message, Turn
 from chat.streams import events
 from chat.streams.events import Event, TurnRef, usage_fields
-from common.db import update_returning, write_transaction
+from common.db import write_transaction
+from common.statements import update, update_returning
 from models_registry.providers.base import Prices, Usage
 from models_registry.tokens import count, trusted_usage
 from quotas.services.holds import Used, cost_of, settle
@@ -95,14 +96,18 @@ def finish_turn(ending: Ending) -> Ended | None:
             if conversation.epoch != ending.epoch:
                 status, error = Turn.Status.STOPPED, None
         code, detail = _error_fields(error)
-        ended = Turn.objects.filter(pk=ending.ref.turn_id, status=Turn.Status.RUNNING).update(
-            status=status,
-            ended_at=timezone.now(),
-            last_seq=ending.last_seq,
-            text="",
-            reasoning="",
-            error_code=code,
-            error_detail=detail,
+        ended = update(
+            Turn,
+            where={"id": ending.ref.turn_id, "status": Turn.Status.RUNNING},
+            changes={
+                "status": status,
+                "ended_at": timezone.now(),
+                "last_seq": ending.last_seq,
+                "text": "",
+                "reasoning": "",
+                "error_code": code,
+                "error_detail": detail,
+            },
         )
         if not ended:
             transaction.set_rollback(True)

@@ -22,6 +22,7 @@ from chat.turns.context import Context, Past, build_context, room_for
 from chat.turns.jobs import PreparedTurn
 from chat.turns.runner import refuse_when_draining, runner
 from common.errors import RateLimited
+from common.statements import insert
 from models_registry.providers.base import ChatRequest
 from models_registry.services.routing import resolve_model, routes_for
 from models_registry.tokens import count, count_messages
@@ -113,7 +114,7 @@ def begin_answer(
         context={"messages_left_out": context.left_out, "summarized": False},
     )
     new = user_message._state.adding  # noqa: SLF001 Django's documented Model._state
-    Message.objects.bulk_create([user_message, answer] if new else [answer])
+    insert(*([user_message, answer] if new else [answer]))
     ref = TurnRef(uuid7(), answer.id, conversation.id, asked.user.id)
     start = events.start(
         ref,
@@ -186,7 +187,7 @@ def _job(
 
 def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UUID | None) -> None:
     route = asked.routes[0]
-    Turn.objects.create(
+    turn = Turn(
         id=job.ref.turn_id,
         created_at=job.started_at,
         conversation_id=job.ref.conversation_id,
@@ -202,6 +203,7 @@ def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UU
         output_price=route.prices.output,
         encoding=route.encoding,
     )
+    insert(turn)
     claim.remember(job.ref.turn_id)
     hold(
         turn_id=job.ref.turn_id,

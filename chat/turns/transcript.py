@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from chat.models import Message
 from common.errors import Invalid
+from common.statements import Select
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,16 @@ class Loaded(NamedTuple):
     content: str
 
 
+_newest = Select(
+    "conversation",
+    build=lambda conversation: (
+        Message.objects.filter(conversation=conversation)
+        .order_by("-position")
+        .values_list(*Loaded._fields)[:_WINDOW]
+    ),
+)
+
+
 def links(conversation_id: UUID) -> dict[UUID, Link]:
     """Every message of a conversation, by id, oldest first, in one query."""
     rows = Message.objects.filter(conversation_id=conversation_id).order_by("position")
@@ -54,8 +65,7 @@ def path(tree: dict[UUID, Link], leaf: UUID | None) -> list[UUID]:
 
 def newest(conversation_id: UUID) -> list[Loaded]:
     """The newest messages of a conversation, newest first."""
-    rows = Message.objects.filter(conversation_id=conversation_id).order_by("-position")
-    return [Loaded(*row) for row in rows.values_list(*Loaded._fields)[:_WINDOW]]
+    return [Loaded(*row) for row in _newest.rows(conversation=conversation_id)]
 
 
 def siblings(

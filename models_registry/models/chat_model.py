@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 class ChatModelQuerySet(models.QuerySet["ChatModel"]):
     def open_to(self, user: User) -> ChatModelQuerySet:
         """Those whose access lets `user` in, enabled or not."""
+        return self.open_to_id(user.pk)
+
+    def open_to_id(self, user_id: Any) -> ChatModelQuerySet:
+        """The same for an id, or for what stands in its place in SQL."""
         by_role = ChatModel.roles.through.objects.filter(
-            chatmodel=OuterRef("pk"), group__user=user.pk
+            chatmodel=OuterRef("pk"), group__user=user_id
         )
-        by_name = ChatModel.users.through.objects.filter(chatmodel=OuterRef("pk"), user=user.pk)
+        by_name = ChatModel.users.through.objects.filter(chatmodel=OuterRef("pk"), user=user_id)
         system = Q(owner__isnull=True) & (Q(everyone=True) | Exists(by_role) | Exists(by_name))
-        return self.filter(Q(owner=user.pk) | system)
+        return self.filter(Q(owner=user_id) | system)
 
     def enabled(self) -> ChatModelQuerySet:
         return self.filter(enabled=True, connection__enabled=True)

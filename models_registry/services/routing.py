@@ -11,6 +11,7 @@ from django.db.models import F, Q
 
 from common.crypto import Undecryptable
 from common.errors import NotFound
+from common.statements import SelectWith
 from models_registry.errors import ModelUnavailable
 from models_registry.models import ChatModel
 from models_registry.providers.base import Prices, Route
@@ -19,6 +20,20 @@ from models_registry.tokens import encoding_for
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+
+_named = SelectWith(
+    ChatModel,
+    "connection",
+    "user",
+    "name",
+    build=lambda user, name: (
+        ChatModel.objects.open_to_id(user)
+        .filter(name=name)
+        # Of two the caller's own wins.
+        .order_by(F("owner").asc(nulls_last=True))
+    ),
+)
 
 
 def resolve_model(user: User, name: str | None) -> ChatModel:
@@ -37,9 +52,7 @@ def resolve_model(user: User, name: str | None) -> ChatModel:
 
 
 def _of_name(user: User, name: str) -> ChatModel | None:
-    named = ChatModel.objects.open_to(user).filter(name=name).select_related("connection")
-    # Of two the caller's own wins.
-    return named.order_by(F("owner").asc(nulls_last=True)).first()
+    return _named.first(user=user.pk, name=name)
 
 
 def _default_model(user: User) -> ChatModel:

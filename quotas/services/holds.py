@@ -10,6 +10,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from common.money import price_of, rounded
+from common.statements import insert, update
 from quotas.models import Hold, Subject, UsageRecord
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def hold(
     prices: Prices,
 ) -> Hold:
     """Set room aside for a turn; the last write of the transaction that prepares it."""
-    return Hold.objects.create(
+    held = Hold(
         turn_id=turn_id,
         subjects=[asdict(subject) for subject in subjects],
         tokens=prompt_tokens + output_tokens,
@@ -63,16 +64,20 @@ def hold(
             price_of(prompt_tokens, prices.input) + price_of(output_tokens, prices.output)
         ),
     )
+    insert(held)
+    return held
 
 
 def settle(used: Used) -> bool:
     """Close the turn's hold and write the ledger, once; False when it was settled already."""
-    closed = Hold.objects.filter(turn_id=used.turn_id, status=Hold.Status.OPEN).update(
-        status=Hold.Status.SETTLED, settled_at=timezone.now()
+    closed = update(
+        Hold,
+        where={"turn_id": used.turn_id, "status": Hold.Status.OPEN},
+        changes={"status": Hold.Status.SETTLED, "settled_at": timezone.now()},
     )
     if not closed:
         return False
-    UsageRecord.objects.create(
+    record = UsageRecord(
         turn_id=used.turn_id,
         user_id=used.user_id,
         purpose=used.purpose,
@@ -91,4 +96,5 @@ def settle(used: Used) -> bool:
         seconds=used.seconds,
         first_token_seconds=used.first_token_seconds,
     )
+    insert(record)
     return True

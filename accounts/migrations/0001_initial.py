@@ -50,11 +50,11 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
-                ('purpose', models.CharField(choices=[('reset', 'Reset'), ('confirm_email', 'Confirm Email')], max_length=32)),
+                ('purpose', models.CharField(choices=[('reset', 'Set a new password'), ('confirm_email', 'Confirm an address')], max_length=32, verbose_name='purpose')),
                 ('digest', models.CharField(max_length=64, unique=True)),
-                ('address', models.CharField(max_length=254)),
-                ('expires_at', models.DateTimeField(db_index=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='mail_links', to=settings.AUTH_USER_MODEL)),
+                ('address', models.CharField(max_length=254, verbose_name='address')),
+                ('expires_at', models.DateTimeField(db_index=True, verbose_name='expires at')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='mail_links', to=settings.AUTH_USER_MODEL, verbose_name='user')),
             ],
             options={
                 'verbose_name': 'mailed link',
@@ -66,12 +66,12 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
-                ('letter', models.CharField(choices=[('reset', 'Reset'), ('confirm_email', 'Confirm Email'), ('email_change_asked', 'Email Change Asked'), ('email_changed', 'Email Changed')], max_length=32)),
-                ('address', models.CharField(max_length=254)),
-                ('language', models.CharField(blank=True, max_length=10)),
-                ('due_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('letter', models.CharField(choices=[('reset', 'Set a new password'), ('confirm_email', 'Confirm an address'), ('email_change_asked', 'An address is about to change'), ('email_changed', 'An address has changed')], max_length=32, verbose_name='letter')),
+                ('address', models.CharField(max_length=254, verbose_name='address')),
+                ('language', models.CharField(blank=True, max_length=10, verbose_name='language')),
+                ('due_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, verbose_name='due at')),
+                ('attempts', models.PositiveSmallIntegerField(default=0, verbose_name='tries')),
+                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='user')),
             ],
             options={
                 'verbose_name': 'outgoing mail',
@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
                 ('revoked_at', models.DateTimeField(blank=True, null=True, verbose_name='revoked at')),
                 ('client', models.CharField(blank=True, max_length=200, verbose_name='client')),
                 ('address', models.CharField(blank=True, max_length=45, verbose_name='address')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sign_ins', to=settings.AUTH_USER_MODEL)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sign_ins', to=settings.AUTH_USER_MODEL, verbose_name='user')),
             ],
             options={
                 'verbose_name': 'sign-in',
@@ -116,10 +116,10 @@ class Migration(migrations.Migration):
             name='SignInFailures',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('scope', models.CharField(max_length=16)),
+                ('scope', models.CharField(max_length=16, verbose_name='scope')),
                 ('subject', models.CharField(max_length=64)),
-                ('window_start', models.DateTimeField(db_index=True)),
-                ('count', models.PositiveIntegerField()),
+                ('window_start', models.DateTimeField(db_index=True, verbose_name='window began at')),
+                ('count', models.PositiveIntegerField(verbose_name='failures')),
             ],
             options={
                 'verbose_name': 'failed sign-ins',

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Letter(models.TextChoices):
-    RESET = "reset"
-    CONFIRM_EMAIL = "confirm_email"
-    EMAIL_CHANGE_ASKED = "email_change_asked"
-    EMAIL_CHANGED = "email_changed"
+    RESET = "reset", _("Set a new password")
+    CONFIRM_EMAIL = "confirm_email", _("Confirm an address")
+    EMAIL_CHANGE_ASKED = "email_change_asked", _("An address is about to change")
+    EMAIL_CHANGED = "email_changed", _("An address has changed")
 
 
 class OutgoingMailQuerySet(models.QuerySet["OutgoingMail"]):
@@ -35,13 +35,15 @@ class OutgoingMail(Record):
     while the letter is written.
     """
 
-    letter = models.CharField(max_length=32, choices=Letter)
+    letter = models.CharField(_("letter"), max_length=32, choices=Letter)
     # Null for a reset, whose addressee is found when it is sent.
-    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
-    address = models.CharField(max_length=254)
-    language = models.CharField(max_length=10, blank=True)
-    due_at = models.DateTimeField(default=timezone.now, db_index=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, null=True, related_name="+", verbose_name=_("user")
+    )
+    address = models.CharField(_("address"), max_length=254)
+    language = models.CharField(_("language"), max_length=10, blank=True)
+    due_at = models.DateTimeField(_("due at"), default=timezone.now, db_index=True)
+    attempts = models.PositiveSmallIntegerField(_("tries"), default=0)
 
     objects = OutgoingMailQuerySet.as_manager()
 
@@ -60,14 +62,16 @@ class MailLink(Record):
     """
 
     class Purpose(models.TextChoices):
-        RESET = "reset"
-        CONFIRM_EMAIL = "confirm_email"
+        RESET = "reset", _("Set a new password")
+        CONFIRM_EMAIL = "confirm_email", _("Confirm an address")
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="mail_links")
-    purpose = models.CharField(max_length=32, choices=Purpose)
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, related_name="mail_links", verbose_name=_("user")
+    )
+    purpose = models.CharField(_("purpose"), max_length=32, choices=Purpose)
     digest = models.CharField(max_length=64, unique=True)
-    address = models.CharField(max_length=254)
-    expires_at = models.DateTimeField(db_index=True)
+    address = models.CharField(_("address"), max_length=254)
+    expires_at = models.DateTimeField(_("expires at"), db_index=True)
 
     class Meta:
         verbose_name = _("mailed link")

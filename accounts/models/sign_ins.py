@@ -49,7 +49,9 @@ class SignIn(Record):
     the family whatever happens, `idle_expires_at` ends it when nothing came from the device.
     """
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_ins")
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, related_name="sign_ins", verbose_name=_("user")
+    )
     refresh_id = models.UUIDField(default=uuid4, editable=False)
     idle_seconds = models.PositiveIntegerField(editable=False)
     expires_at = models.DateTimeField(_("expires at"), db_index=True)
@@ -113,10 +115,10 @@ class SignInFailures(models.Model):
     `subject` is a digest: people type passwords into the field for the name.
     """
 
-    scope = models.CharField(max_length=16)
+    scope = models.CharField(_("scope"), max_length=16)
     subject = models.CharField(max_length=64)
-    window_start = models.DateTimeField(db_index=True)
-    count = models.PositiveIntegerField()
+    window_start = models.DateTimeField(_("window began at"), db_index=True)
+    count = models.PositiveIntegerField(_("failures"))
 
     class Meta:
         verbose_name = _("failed sign-ins")

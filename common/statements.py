@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.expressions import RawSQL
 
 M = TypeVar("M", bound=models.Model)
@@ -101,12 +101,14 @@ class SelectWith(Generic[M]):
 def insert(*rows: models.Model) -> None:
     """Write new rows of one model in one statement; raises IntegrityError."""
     model = type(rows[0])
-    statement, fields = _insert(model, len(rows), connection.vendor)
-    with connection.cursor() as cursor:
+    # Not by its stand-in, which looks for the thread's own at every use.
+    here = connections[DEFAULT_DB_ALIAS]
+    statement, fields = _insert(model, len(rows), here.vendor)
+    with here.cursor() as cursor:
         cursor.execute(
             statement,
             [
-                field.get_db_prep_save(field.pre_save(row, add=True), connection)
+                field.get_db_prep_save(field.pre_save(row, add=True), here)
                 for row in rows
                 for field in fields
             ],
@@ -152,12 +154,13 @@ def converted(rows: list[_Row], converters: list[tuple[int, list[Any], Any]]) ->
     """`rows` with the values of Python where the database has none (SQLite: ids, JSON, times)."""
     if not converters:
         return rows
+    here = connections[DEFAULT_DB_ALIAS]
     found: list[_Row] = []
     for row in rows:
         values = list(row)
         for place, steps, expression in converters:
             for step in steps:
-                values[place] = step(values[place], expression, connection)
+                values[place] = step(values[place], expression, here)
         found.append(values)
     return found
 
@@ -228,9 +231,9 @@ def _update(
 
 
 def _values(fields: Sequence[_Field], values: Sequence[Any]) -> list[Any]:
+    here = connections[DEFAULT_DB_ALIAS]
     return [
-        field.get_db_prep_save(value, connection)
-        for field, value in zip(fields, values, strict=True)
+        field.get_db_prep_save(value, here) for field, value in zip(fields, values, strict=True)
     ]
 
 

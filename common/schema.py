@@ -14,9 +14,7 @@ from common.sse import MEDIA_TYPE
 Operation = dict[str, Any]
 
 _TEXT = {"type": "string"}
-_ID = {"type": "string", "format": "uuid"}
 _NUMBER = {"type": "integer", "minimum": 0}
-_MESSAGE = {"$ref": "#/components/schemas/Message"}
 
 _PROBLEM = {
     "type": "object",
@@ -67,33 +65,19 @@ _RETRY_AFTER = {
 }
 
 
-def _event(name: str, **properties: Any) -> dict[str, Any]:
-    own = {"type": {"type": "string", "enum": [name]}, "message_id": _ID, "seq": _NUMBER}
-    return {"type": "object", "properties": own | properties, "required": [*own, *properties]}
-
-
-_EVENTS = {
-    "ChatStart": _event(
-        "chat_start",
-        conversation_id={**_ID, "nullable": True},
-        user_message={"allOf": [_MESSAGE], "nullable": True},
-        model=_TEXT,
-    ),
-    "ChatChunk": _event("chat_chunk", content=_TEXT),
-    "ChatComplete": _event("chat_complete", message=_MESSAGE),
-    "ChatError": _event("chat_error", code=_TEXT, detail=_TEXT),
-    "Snapshot": _event("snapshot", content=_TEXT),
-}
 _STREAM = {
     "description": "The `data:` of one Server-Sent Event; `event:` is its `type`, "
     "`id:` is `<message id>:<seq>`.",
-    "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in _EVENTS],
     "discriminator": {"propertyName": "type"},
 }
 
 
 class AutoSchema(SpectacularSchema):
-    """Adds to each operation the problems it may answer, and describes its event stream."""
+    """Adds to each operation the problems it may answer, and describes its event stream.
+
+    A view that answers with one says in `stream_events` what it consists of: schemas by their
+    component's name.
+    """
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Operation | None:
         operation: Operation | None = super().get_operation(*args, **kwargs)
@@ -118,9 +102,9 @@ class AutoSchema(SpectacularSchema):
     def _add_events(self, operation: Operation) -> None:
         for response in operation["responses"].values():
             if MEDIA_TYPE in response.get("content", {}):
-                for name, schema in _EVENTS.items():
-                    self._component(name, schema)
-                stream = self._component("StreamEvent", _STREAM)
+                own = getattr(self.view, "stream_events", {})
+                events = [self._component(name, schema) for name, schema in own.items()]
+                stream = self._component("StreamEvent", _STREAM | {"oneOf": events})
                 response["content"][MEDIA_TYPE] = {"schema": stream}
 
     def _component(self, name: str, schema: dict[str, Any]) -> Any:

@@ -39,6 +39,31 @@ EVENT_STREAM: dict[Any, Any] = {
 }
 
 
+_TEXT = {"type": "string"}
+_ID = {"type": "string", "format": "uuid"}
+_NUMBER = {"type": "integer", "minimum": 0}
+_MESSAGE = {"$ref": "#/components/schemas/Message"}
+
+
+def _event(name: str, **properties: Any) -> dict[str, Any]:
+    own = {"type": {"type": "string", "enum": [name]}, "message_id": _ID, "seq": _NUMBER}
+    return {"type": "object", "properties": own | properties, "required": [*own, *properties]}
+
+
+STREAM_EVENTS = {
+    "ChatStart": _event(
+        "chat_start",
+        conversation_id={**_ID, "nullable": True},
+        user_message={"allOf": [_MESSAGE], "nullable": True},
+        model=_TEXT,
+    ),
+    "ChatChunk": _event("chat_chunk", content=_TEXT),
+    "ChatComplete": _event("chat_complete", message=_MESSAGE),
+    "ChatError": _event("chat_error", code=_TEXT, detail=_TEXT),
+    "Snapshot": _event("snapshot", content=_TEXT),
+}
+
+
 class ToolCallSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()

@@ -84,6 +84,7 @@ class MessagesStreamView(ApiView):
     """The same send, answered as it is written."""
 
     renderer_classes = (EventStreamRenderer, JSONRenderer)
+    stream_events = schema.STREAM_EVENTS
     needs_body = True
 
     @extend_schema(

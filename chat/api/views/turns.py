@@ -31,6 +31,7 @@ class MessageStreamView(ApiView):
     """The events of the turn that wrote, or writes, a message."""
 
     renderer_classes = (EventStreamRenderer, JSONRenderer)
+    stream_events = schema.STREAM_EVENTS
 
     @extend_schema(
         parameters=[
@@ -71,6 +72,7 @@ class StopView(ApiView):
 @extend_schema(tags=["turns"])
 class RegenerateView(ApiView):
     renderer_classes = (JSONRenderer, EventStreamRenderer)
+    stream_events = schema.STREAM_EVENTS
 
     @extend_schema(
         request=RegenerateSerializer,
@@ -99,6 +101,7 @@ class ChatView(ApiView):
     """A turn that leaves no conversation behind."""
 
     renderer_classes = (JSONRenderer, EventStreamRenderer)
+    stream_events = schema.STREAM_EVENTS
     needs_body = True
 
     @extend_schema(

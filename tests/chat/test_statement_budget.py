@@ -1,0 +1,130 @@
+"""A turn's fixed price is its statements: a new one is a red test."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from chat.models import Conversation, Message
+from chat.services.messages import branch
+from chat.services.turn_requests import chat_once, regenerate, send_message
+from chat.turns import running
+from models_registry.providers.base import Finished, TextDelta
+from tests.chat.conftest import read
+from tests.chat.rows import chain
+
+NOT_COUNTED = re.compile(r"^(BEGIN|COMMIT|SAVEPOINT|RELEASE|SET CONSTRAINTS|PRAGMA)")
+SEND = 9
+FINISH = 6
+
+
+def statements(context):
+    return [q["sql"] for q in context.captured_queries if not NOT_COUNTED.match(q["sql"])]
+
+
+@pytest.fixture
+def warm(alice, conversation, script):
+    """A conversation with a past, and whatever is read once per process read already."""
+    script(TextDelta("Hello"), Finished("stop"))
+    read(send_message(alice, conversation.id, content="Hi").ref)
+    return conversation
+
+
+def sent(begin):
+    with CaptureQueriesContext(connection) as context:
+        ref = begin().ref
+    read(ref)
+    return statements(context)
+
+
+def test_sending_a_message(alice, warm, script):
+    script(TextDelta("Hello"), Finished("stop"))
+
+    found = sent(lambda: send_message(alice, warm.id, content="Hi"))
+
+    assert len(found) <= SEND, "\n".join(found)
+
+
+def test_sending_with_a_key_reads_it_twice_and_writes_it_once(alice, warm, script):
+    script(TextDelta("Hello"), Finished("stop"))
+    plain = len(sent(lambda: send_message(alice, warm.id, content="Hi")))
+    script(TextDelta("Hello"), Finished("stop"))
+
+    found = sent(lambda: send_message(alice, warm.id, content="Ho", idempotency_key="k"))
+
+    assert len(found) == plain + 3, "\n".join(found)
+
+
+def test_the_length_of_the_conversation_costs_no_statement(alice, conversation, script):
+    script(TextDelta("Hello"), Finished("stop"))
+    short = len(sent(lambda: send_message(alice, conversation.id, content="Hi")))
+    other = Conversation.objects.create(owner=alice.user, model="echo")
+    chain(other, 150)
+    script(TextDelta("Hello"), Finished("stop"))
+
+    long = len(sent(lambda: send_message(alice, other.id, content="Hi")))
+
+    assert long == short
+
+
+def test_regenerating(alice, warm, script):
+    answer = Message.objects.get(role="assistant")
+    script(TextDelta("Hello"), Finished("stop"))
+
+    found = sent(lambda: regenerate(alice, answer.id))
+
+    assert len(found) <= SEND + 2, "\n".join(found)
+
+
+def test_a_stateless_turn(alice, warm, script):
+    script(TextDelta("Hello"), Finished("stop"))
+
+    found = sent(lambda: chat_once(alice, messages=[{"role": "user", "content": "Hi"}]))
+
+    assert len(found) <= SEND - 3, "\n".join(found)
+
+
+def finished(monkeypatch, begin):
+    """The statements of `finish_turn`, which runs in a thread of the runner's."""
+    seen, real = [], running.finish_turn
+
+    def finish(ending):
+        with CaptureQueriesContext(connection) as context:
+            ended = real(ending)
+        seen.extend(statements(context))
+        return ended
+
+    monkeypatch.setattr(running, "finish_turn", finish)
+    read(begin().ref)
+    return seen
+
+
+def test_finishing_a_turn(alice, warm, script, monkeypatch):
+    script(TextDelta("Hello"), Finished("stop"))
+
+    found = finished(monkeypatch, lambda: send_message(alice, warm.id, content="Hi"))
+
+    assert 0 < len(found) <= FINISH, "\n".join(found)
+
+
+def test_finishing_a_stateless_turn(alice, warm, script, monkeypatch):
+    script(TextDelta("Hello"), Finished("stop"))
+
+    found = finished(
+        monkeypatch, lambda: chat_once(alice, messages=[{"role": "user", "content": "Hi"}])
+    )
+
+    assert 0 < len(found) <= FINISH - 2, "\n".join(found)
+
+
+@pytest.mark.parametrize("count", [10, 100])
+def test_reading_a_branch_costs_the_same_for_ten_and_a_hundred(alice, conversation, count):
+    chain(conversation, count)
+
+    with CaptureQueriesContext(connection) as context:
+        branch(alice, conversation.id, limit=100)
+
+    assert len(statements(context)) == 3

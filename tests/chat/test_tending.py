@@ -1,0 +1,211 @@
+"""What a dead process left is ended by a living one, and what lives is left alone (F1)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+import pytest
+from django.conf import settings as configured
+from django.db import OperationalError
+
+from chat.models import Message, Turn
+from chat.services.turn_requests import chat_once, send_message
+from chat.turns import tending
+from chat.turns.closing import close_turn
+from chat.turns.runner import runner
+from chat.turns.tending import Tender
+from common.db import in_thread
+from common.errors import Unavailable
+from models_registry.providers.base import Finished, TextDelta
+from quotas.models import Hold, UsageRecord
+from tests.chat.conftest import read
+from tests.chat.processes import process, say, text_after
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Clock:
+    """Monotonic seconds that the test moves."""
+
+    def __init__(self):
+        self.now = 1_000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(tending, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def left(alice, conversation, not_launched):
+    """A turn whose process died after a checkpoint."""
+    ref = send_message(alice, conversation.id, content="Hi").ref
+    Turn.objects.update(owner="server-dead", text="So far", last_seq=4, reasoning="Hm.")
+    return ref
+
+
+async def status(ref):
+    return await in_thread(lambda: Turn.objects.get(pk=ref.turn_id).status)()
+
+
+async def beat(ref):
+    await in_thread(lambda: Turn.objects.filter(pk=ref.turn_id).update(beat=7))()
+
+
+async def look(tender, clock, *, after=0.0):
+    clock.now += after
+    await tender.look()
+
+
+async def test_a_turn_that_does_not_move_for_thirty_seconds_is_interrupted(left, clock):
+    tender = Tender("server-alive", {})
+
+    await look(tender, clock)
+    for _ in range(9):
+        await look(tender, clock, after=3)
+    assert await status(left) == "running"
+    await look(tender, clock, after=3)
+
+    assert await status(left) == "interrupted"
+    message = await in_thread(Message.objects.get)(pk=left.message_id)
+    assert (message.status, message.content, message.reasoning) == ("interrupted", "So far", "Hm.")
+    assert message.error_code == "unavailable"
+    assert message.completion_tokens > 0
+    assert message.usage_estimated
+    assert (await in_thread(Hold.objects.get)()).status == "settled"
+    assert (await in_thread(UsageRecord.objects.get)()).outcome == "interrupted"
+
+
+async def test_a_turn_that_beats_is_left_alone(left, clock):
+    tender = Tender("server-alive", {})
+    await look(tender, clock)
+    await look(tender, clock, after=29)
+    await beat(left)
+
+    await look(tender, clock, after=29)
+    await look(tender, clock, after=29)
+    assert await status(left) == "running"
+
+    await look(tender, clock, after=2)
+    assert await status(left) == "interrupted"
+
+
+async def test_one_s_own_turns_are_left_alone(left, clock):
+    tender = Tender("server-alive", {left.turn_id: object()})
+
+    await look(tender, clock)
+    await look(tender, clock, after=3_600)
+
+    assert await status(left) == "running"
+
+
+async def test_time_while_the_database_was_away_does_not_count(left, clock, monkeypatch):
+    """Nobody can beat without a database."""
+    tender = Tender("server-alive", {})
+    await look(tender, clock)
+    await look(tender, clock, after=3)
+    real = tending._running_elsewhere
+
+    def away(_in_flight):
+        raise OperationalError("away")
+
+    monkeypatch.setattr(tending, "_running_elsewhere", away)
+    for _ in range(20):
+        with pytest.raises(OperationalError):
+            await look(tender, clock, after=3)
+    monkeypatch.setattr(tending, "_running_elsewhere", real)
+    await look(tender, clock, after=3)
+    await look(tender, clock, after=20)
+    assert await status(left) == "running"
+
+    await look(tender, clock, after=10)
+
+    assert await status(left) == "interrupted"
+
+
+async def test_the_first_look_closes_nothing(left, clock):
+    await look(Tender("server-alive", {}), clock, after=10_000)
+
+    assert await status(left) == "running"
+
+
+async def test_what_servers_left_is_closed_at_once_before_the_only_server_serves(left):
+    """Without Redis; a command's turns go by the beat."""
+    await Tender("server-new", {}).close_what_servers_left()
+
+    assert await status(left) == "interrupted"
+
+
+@pytest.mark.parametrize("owner", ["command-alive", "server-new"])
+async def test_turns_of_commands_and_one_s_own_are_not_closed_at_start(left, owner):
+    await in_thread(lambda: Turn.objects.update(owner=owner))()
+
+    await Tender("server-new", {}).close_what_servers_left()
+
+    assert await status(left) == "running"
+
+
+async def test_a_turn_that_ended_meanwhile_is_not_ended_again(left):
+    assert await close_turn(left.turn_id, status="interrupted", error=Unavailable())
+    assert not await close_turn(left.turn_id, status="interrupted", error=Unavailable())
+
+    assert await in_thread(UsageRecord.objects.count)() == 1
+
+
+@pytest.mark.skipif(not configured.REDIS_URL, reason="needs REDIS_URL")
+async def test_the_text_comes_from_redis_where_it_has_more_than_the_checkpoint(
+    left, not_launched, monkeypatch
+):
+    """F1: the end's number follows the last chunk that any reader saw."""
+    job, start = not_launched[0]
+    async with process(redis=True) as dead:
+        say(dead, dead.hub.open(left, start), *(f"word {n} " for n in range(9)))
+    async with process(redis=True) as alive:
+        monkeypatch.setattr("chat.turns.closing.hub", alive.hub)
+        watching = await alive.hub.follow(left)
+
+        await close_turn(left.turn_id, status="interrupted", error=Unavailable())
+        found = await alive.read(left)
+
+    assert watching.ended
+    message = await in_thread(Message.objects.get)(pk=left.message_id)
+    assert message.content == "".join(f"word {n} " for n in range(9)) == text_after(found)
+    assert orjson.loads(found[-1].data)["seq"] == 10
+    assert found[-1].seq == 10
+    assert job.ref == left
+
+
+async def test_a_killed_stateless_turn_is_settled_by_how_much_was_said(
+    alice, model, not_launched, clock
+):
+    """Nothing that was said is kept, only how many characters."""
+    messages = [{"role": "user", "content": "Hi"}]
+    ref = (await in_thread(chat_once)(alice, messages=messages)).ref
+    await in_thread(lambda: Turn.objects.update(owner="server-dead", characters=300, last_seq=9))()
+    tender = Tender("server-alive", {})
+    await look(tender, clock)
+
+    await look(tender, clock, after=30)
+
+    assert await status(ref) == "interrupted"
+    record = await in_thread(UsageRecord.objects.get)()
+    assert (record.completion_tokens, record.estimated) == (100, True)
+
+
+def test_the_conversation_goes_on_after_its_turn_was_closed(alice, conversation, script):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "launch", lambda _job, _start: None)
+        left = send_message(alice, conversation.id, content="Hi").ref
+    asyncio.run(close_turn(left.turn_id, status="interrupted", error=Unavailable()))
+    script(TextDelta("Hello"), Finished("stop"))
+
+    ref = send_message(alice, conversation.id, content="And now?").ref
+
+    assert read(ref)[-1]["message"]["content"] == "Hello"
+    assert read(left)[-1]["message"]["status"] == "interrupted"

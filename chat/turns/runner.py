@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -142,7 +142,7 @@ class Runner:
         """Run `work` on the runner's loop, from any thread, without waiting for it."""
         self.ensure()
         if self.loop is not None:
-            asyncio.run_coroutine_threadsafe(work, self.loop)
+            asyncio.run_coroutine_threadsafe(work, self.loop).add_done_callback(_tell_failure)
 
     def _stop_here(self, turn_id: UUID) -> None:
         self.stop(turn_id, Turn.StopReason.PERSON)
@@ -217,6 +217,12 @@ class Runner:
         """The same for a command that is about to exit."""
         if self.loop is not None and self.loop.is_running():
             asyncio.run_coroutine_threadsafe(self.close(), self.loop).result(_FINISH_SECONDS * 2)
+
+
+def _tell_failure(done: Future[Any]) -> None:
+    """Nobody waits for submitted work, so its failure would be heard by nobody."""
+    if not done.cancelled() and (error := done.exception()):
+        logger.warning("submitted_work_failed", exc_info=error)
 
 
 def _checkpoint_of(turn: RunningTurn) -> Checkpoint:

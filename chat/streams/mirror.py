@@ -82,7 +82,7 @@ class Mirror:
             _done, pending = await asyncio.wait(pending, timeout=0.1)
         try:
             await self._flush()
-        except RedisError:
+        except (RedisError, OSError):
             logger.warning("mirror_unreachable_at_close")
         await self._writer.aclose()
         await self._reader.aclose()

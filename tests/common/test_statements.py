@@ -1,128 +1,161 @@
-"""Statements that are compiled once say what the ORM says."""
+"""Statements that are compiled once do what Django's own would."""
 
 from __future__ import annotations
 
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
-from accounts.models import User
-from chat.models import Conversation, Message
+from chat.models import Conversation, Message, Turn
+from common.db import write_transaction
 from common.statements import Select, SelectWith, insert, update, update_returning
+from tests.chat.rows import chain
+from tests.chat.threads import all_at_once
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def person():
-    return User.objects.create(username="someone", email="someone@example.com")
+def row():
+    owner = get_user_model().objects.create(username="alice", username_key="alice", email="a@x.ex")
+    return Conversation.objects.create(owner=owner, title="Before", last_position=5)
 
 
-def conversation_of(person: User, **fields) -> Conversation:
-    return Conversation.objects.create(owner=person, parameters={"top_p": 0.5}, **fields)
+def test_an_update_brings_the_row_as_it_is_afterwards(row):
+    found = update_returning(
+        Conversation,
+        where={"id": row.pk, "owner": row.owner_id},
+        changes={"title": "After", "parameters": {"a": [1, "ü"]}},
+        raised={"last_position": 2, "message_count": 1},
+    )
+
+    assert found == row
+    assert (found.title, found.parameters) == ("After", {"a": [1, "ü"]})
+    assert (found.last_position, found.message_count) == (7, 1)
+    row.refresh_from_db()
+    assert (row.title, row.last_position, row.created_at) == ("After", 7, found.created_at)
 
 
-def test_new_rows_read_back_as_they_were(person):
-    conversation = conversation_of(person)
-    question = Message(conversation=conversation, role="user", content="Why?", position=1)
+def test_an_update_of_nothing_brings_nothing(row):
+    for where in ({"id": uuid4()}, {"id": row.pk, "owner": uuid4()}):
+        assert update_returning(Conversation, where=where, changes={"title": "After"}) is None
+
+    row.refresh_from_db()
+    assert row.title == "Before"
+
+
+def test_an_update_is_one_statement(row, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        update_returning(Conversation, where={"id": row.pk}, raised={"epoch": 1})
+
+
+def test_values_are_parameters_and_never_sql(row):
+    """A5"""
+    evil = "'; DROP TABLE chat_conversation; -- %s"
+
+    found = update_returning(Conversation, where={"id": row.pk}, changes={"title": evil})
+
+    assert found.title == evil
+
+
+def test_raising_at_once_loses_nothing(row):
+    """R1: counters are atomic."""
+
+    def raise_it():
+        with write_transaction():
+            return update_returning(
+                Conversation, where={"id": row.pk}, raised={"last_position": 1}
+            ).last_position
+
+    places = all_at_once([raise_it] * 20)
+
+    assert sorted(places) == list(range(6, 26))
+
+
+def test_an_update_says_how_many_rows_it_changed(row):
+    assert update(Conversation, where={"id": row.pk}, changes={"title": "After"}) == 1
+    assert update(Conversation, where={"id": uuid4()}, changes={"title": "Never"}) == 0
+
+    row.refresh_from_db()
+    assert row.title == "After"
+
+
+def test_rows_are_written_as_django_would_write_them(row):
+    theirs = chain(row, 1)[0]
+    ours = Message(
+        conversation=row, role="user", content="%s ü \U0001f600", position=99, context={"a": None}
+    )
+
+    insert(ours)
+
+    stored = Message.objects.get(pk=ours.pk)
+    assert not ours._state.adding
+    names = [field.attname for field in Message._meta.concrete_fields]
+    assert {name: getattr(stored, name) for name in names} == {
+        name: getattr(ours, name) for name in names
+    }
+    assert set(Message.objects.values_list("content", flat=True)) == {theirs.content, ours.content}
+
+
+def test_several_rows_are_one_statement_and_may_refer_to_each_other(row, django_assert_num_queries):
+    question = Message(conversation=row, role="user", content="Q", position=90)
     answer = Message(
-        conversation=conversation,
-        parent_id=question.id,
-        role="assistant",
-        position=2,
-        context={"messages_left_out": 3},
-        seconds=1.5,
-        edited_at=timezone.now(),
+        conversation=row, role="assistant", content="A", position=91, parent_id=question.pk
     )
-
-    insert(question, answer)
-
-    for written in (question, answer):
-        read = Message.objects.get(pk=written.pk)
-        assert columns(read) == columns(written)
-    answer.save()  # it knows that its row is there
-    assert Message.objects.count() == 2
-
-
-def columns(row: Message) -> dict[str, object]:
-    return {name: value for name, value in vars(row).items() if not name.startswith("_")}
-
-
-def test_a_constraint_refuses_as_ever(person):
-    conversation = conversation_of(person)
-    with pytest.raises(IntegrityError), transaction.atomic():
-        insert(
-            Message(conversation=conversation, role="user", position=1),
-            Message(conversation=conversation, role="user", position=1),
-        )
-
-
-def test_an_update_brings_the_row_it_changed(person):
-    conversation = conversation_of(person, last_position=3, title="Old")
-    other = conversation_of(person, last_position=3)
-
-    changed = update_returning(
-        Conversation,
-        where={"id": conversation.id, "owner": person.pk},
-        changes={"title": "New", "parameters": {"seed": 1}},
-        raised={"last_position": 2},
-    )
-
-    assert changed is not None
-    read = Conversation.objects.get(pk=conversation.pk)
-    for name in ("id", "owner_id", "title", "parameters", "last_position", "created_at"):
-        assert getattr(changed, name) == getattr(read, name)
-    assert (read.title, read.parameters, read.last_position) == ("New", {"seed": 1}, 5)
-    other.refresh_from_db()
-    assert other.last_position == 3
-
-
-def test_an_update_that_finds_nothing_says_so(person):
-    found = update_returning(Conversation, where={"id": uuid4()}, changes={"title": "New"})
-
-    assert found is None
-    assert update(Conversation, where={"id": uuid4()}, changes={"title": "New"}) == 0
-
-
-def test_an_update_counts_its_rows(person):
-    conversation = conversation_of(person)
-
-    assert update(Conversation, where={"id": conversation.id}, changes={"title": "New"}) == 1
-
-
-def test_a_select_runs_again_with_other_values(person):
-    titles = Select(
-        "owner",
-        build=lambda owner: (
-            Conversation.objects.filter(owner=owner)
-            .order_by("title")
-            .values_list("id", "title", "parameters")
-        ),
-    )
-    first = conversation_of(person, title="a")
-    second = conversation_of(person, title="b")
-
-    assert [list(row) for row in titles.rows(owner=person.pk)] == [
-        [first.id, "a", {"top_p": 0.5}],
-        [second.id, "b", {"top_p": 0.5}],
-    ]
-    assert titles.rows(owner=uuid4()) == []
-
-
-def test_a_row_comes_with_what_it_belongs_to(person, django_assert_num_queries):
-    mine = SelectWith(
-        Conversation,
-        "owner",
-        "id",
-        build=lambda id: Conversation.objects.filter(pk=id),  # noqa: A006 the field's name
-    )
-    conversation = conversation_of(person, title="Mine' OR 1=1 %s")
 
     with django_assert_num_queries(1):
-        found = mine.first(id=conversation.id)
-        assert found is not None
-        assert (found, found.owner) == (conversation, person)
-        assert (found.title, found.owner.username) == ("Mine' OR 1=1 %s", "someone")
-    assert mine.first(id=uuid4()) is None
+        insert(question, answer)
+
+    assert Message.objects.get(pk=answer.pk).parent.content == "Q"
+
+
+def test_a_broken_constraint_is_an_integrity_error(row):
+    turn = {"purpose": "message", "owner": "server-x", "model": "echo", "conversation": row}
+    insert(Turn(**turn))
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert(Turn(**turn))
+
+    assert Turn.objects.count() == 1
+
+
+def test_a_selection_gives_the_values_that_its_queryset_would(row):
+    other = Conversation.objects.create(owner=row.owner, title="Other")
+    chain(row, 3)
+    chain(other, 2)
+    fields = ("id", "role", "position", "context", "created_at", "parent_id")
+    messages = Select(
+        "conversation",
+        build=lambda conversation: (
+            Message.objects.filter(conversation=conversation).order_by("-position")
+        ).values_list(*fields),
+    )
+
+    for each in (row, other, row):
+        expected = Message.objects.filter(conversation=each).order_by("-position")
+        assert [tuple(found) for found in messages.rows(conversation=each.pk)] == list(
+            expected.values_list(*fields)
+        )
+    assert messages.rows(conversation=uuid4()) == []
+
+
+def test_a_selection_with_a_relation_brings_both_rows_in_one_statement(
+    row, django_assert_num_queries
+):
+    chosen = SelectWith(
+        Conversation,
+        "owner",
+        "conversation",
+        build=lambda conversation: Conversation.objects.filter(pk=conversation),
+    )
+    chosen.first(conversation=row.pk)
+
+    with django_assert_num_queries(1):
+        found = chosen.first(conversation=row.pk)
+        owner = found.owner
+
+    assert (found, owner) == (row, row.owner)
+    assert (found.title, owner.username, found.created_at) == ("Before", "alice", row.created_at)
+    assert chosen.first(conversation=uuid4()) is None

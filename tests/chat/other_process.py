@@ -1,0 +1,61 @@
+"""A process of its own: `python -m tests.chat.other_process read|stop …`, on the test's database.
+
+`read TURN MESSAGE CONVERSATION AFTER…` prints, for each position, the events of a turn as a line
+of JSON, all read at once. `stop MESSAGE` asks for its end as its owner's person would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from uuid import UUID
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings_test")
+# The settings of the tests make a folder of their own; the database is the test's.
+django.setup()
+
+from contextlib import aclosing
+
+from accounts.services.callers import Caller
+from chat.models import Message
+from chat.services.stopping import request_stop
+from chat.streams.events import TurnRef
+from chat.streams.reading import read_turn
+from chat.turns.runner import runner
+from tests.waiting import until
+
+
+async def read(ref: TurnRef, after: int) -> list[str]:
+    found: list[str] = []
+    async with asyncio.timeout(60), aclosing(read_turn(ref, after=after)) as batches:
+        async for batch in batches:
+            found += [event.data.decode() for event in batch]
+            if found and len(found) == 1:
+                print("reading", file=sys.stderr, flush=True)
+    return found
+
+
+async def read_all(ref: TurnRef, positions: list[int]) -> None:
+    for found in await asyncio.gather(*(read(ref, after) for after in positions)):
+        print(json.dumps(found))
+
+
+def main() -> None:
+    runner.ensure()
+    command, *rest = sys.argv[1:]
+    if command == "read":
+        turn, message, conversation, *positions = rest
+        ref = TurnRef(UUID(turn), UUID(message), UUID(conversation), None)
+        asyncio.run(read_all(ref, [int(each) for each in positions]))
+    else:
+        message = Message.objects.select_related("conversation__owner").get(pk=rest[0])
+        request_stop(Caller(user=message.conversation.owner, sign_in=None), message.pk)
+        until(lambda: not Message.objects.filter(pk=rest[0], status="streaming").exists(), "an end")
+    runner.close_from_thread()
+
+
+main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
@@ -24,13 +25,15 @@ ERROR: Final = "chat_error"
 class TurnRef(NamedTuple):
     """Which turn, and by which ids its readers know it.
 
-    For a turn without a conversation `message_id` is the turn's id.
+    For a turn without a conversation `message_id` is the turn's id. Of a message that was
+    `edited` since, the row is what readers get: its log tells what is no longer there.
     """
 
     turn_id: UUID
     message_id: UUID
     conversation_id: UUID | None
     user_id: UUID | None
+    edited: bool = False
 
 
 class Event(NamedTuple):
@@ -62,6 +65,11 @@ def start(ref: TurnRef, *, user_message: dict[str, Any] | None, model: str) -> E
     )
 
 
+@functools.lru_cache(1_024)
+def _chunk_head(message_id: UUID) -> bytes:
+    return b'{"type":"%b","message_id":"%b","seq":' % (CHUNK.encode(), str(message_id).encode())
+
+
 def chunk(
     message_id: UUID,
     seq: int,
@@ -70,17 +78,13 @@ def chunk(
     reasoning: str = "",
     tool_call: dict[str, Any] | None = None,
 ) -> Event:
-    body: dict[str, Any] = {
-        "type": CHUNK,
-        "message_id": message_id,
-        "seq": seq,
-        "content": content,
-    }
+    # Put together by hand: of all events this is the one that there are many of.
+    line = b'%b%d,"content":%b' % (_chunk_head(message_id), seq, dump(content))
     if reasoning:
-        body["reasoning"] = reasoning
+        line += b',"reasoning":' + dump(reasoning)
     if tool_call:
-        body["tool_call"] = tool_call
-    return Event(seq, CHUNK, dump(body))
+        line += b',"tool_call":' + dump(tool_call)
+    return Event(seq, CHUNK, line + b"}")
 
 
 def snapshot(message_id: UUID, seq: int, content: str, *, reasoning: str = "") -> Event:

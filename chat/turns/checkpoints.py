@@ -10,6 +10,7 @@ from django.db.models import F
 
 from chat.models import Turn
 from common.db import write_transaction
+from common.statements import update
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,15 @@ def save_checkpoints(checkpoints: list[Checkpoint]) -> Report:
             _save_on_postgresql(written)
         else:
             for each in written:
-                Turn.objects.running().filter(pk=each.turn_id).update(
-                    text=each.text,
-                    reasoning=each.reasoning,
-                    last_seq=each.last_seq,
-                    characters=each.characters,
+                update(
+                    Turn,
+                    where={"id": each.turn_id, "status": Turn.Status.RUNNING},
+                    changes={
+                        "text": each.text,
+                        "reasoning": each.reasoning,
+                        "last_seq": each.last_seq,
+                        "characters": each.characters,
+                    },
                 )
         rows = Turn.objects.running().filter(pk__in=ids)
         if connection.vendor == "postgresql":

@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import httpx2
 from django.conf import settings
-from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai import AsyncAPIResponse, AsyncOpenAI, DefaultAioHttpClient
 from openai._vendor.httpx_aiohttp import AiohttpTransport
 
 from common.http import guarded_session, tls_context
@@ -23,6 +24,7 @@ from models_registry.providers.base import Endpoint
 
 # Connections beyond this many, the longest unused first, are closed when another is opened.
 _MOST_IDLE = 256
+_BODY = "parley.body"
 
 
 class Client(AsyncOpenAI):
@@ -78,7 +80,15 @@ class _Transport(AiohttpTransport):
             raise ProviderGarbled()
         if not response.is_success and isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _Beginning(response.stream, settings.PROVIDER_ERROR_BYTES)
+        response.extensions[_BODY] = response.stream
         return response
+
+
+def raw_bytes(response: AsyncAPIResponse[Any]) -> AsyncIterator[bytes]:
+    """The body as it arrives: past four generators of the client's and httpx's, each of which
+    would be woken for each token. Closing the response closes it."""
+    body: httpx2.AsyncByteStream = response.http_response.extensions[_BODY]
+    return aiter(body)
 
 
 def _without_telling(request: httpx2.Request) -> httpx2.Request:

@@ -15,7 +15,7 @@ from common.text import clean
 from models_registry.errors import ProviderGarbled, ProviderOverflow
 from models_registry.providers.base import ChatRequest, Endpoint, Provider, ProviderEvent
 from models_registry.providers.characters import loads
-from models_registry.providers.clients import Entry, close_clients, open_client, pool
+from models_registry.providers.clients import Entry, close_clients, open_client, pool, raw_bytes
 from models_registry.providers.failures import as_provider_error, mapped_errors
 from models_registry.providers.openai_answer import Answer
 
@@ -61,9 +61,18 @@ class OpenAIProvider(Provider):
             async with (
                 pool().use(self._endpoint) as entry,
                 self._open(entry, request) as response,
-                aclosing(_read(answer, response)) as events,
             ):
-                async for event in events:
+                # No generator between this one and the body: each costs something per token.
+                chunks = raw_bytes(response)
+                async for chunk in chunks:
+                    for event in answer.feed(chunk):
+                        yield event
+                    if answer.ended:
+                        break
+                async with aclosing(_read_tail(answer, chunks)) as events:
+                    async for event in events:
+                        yield event
+                for event in answer.close():
                     yield event
         for event in answer.finish():
             yield event
@@ -142,22 +151,6 @@ class OpenAIProvider(Provider):
         official = self._endpoint.base_url.startswith(_OFFICIAL_HOST)
         names = reversed(_TOKEN_LIMITS) if official else _TOKEN_LIMITS
         return [name for name in names if f"{self._model} {name}" not in refused]
-
-
-async def _read(
-    answer: Answer, response: AsyncAPIResponse[Any]
-) -> AsyncGenerator[ProviderEvent, None]:
-    chunks = response.iter_bytes()
-    async for chunk in chunks:
-        for event in answer.feed(chunk):
-            yield event
-        if answer.ended:
-            break
-    async with aclosing(_read_tail(answer, chunks)) as events:
-        async for event in events:
-            yield event
-    for event in answer.close():
-        yield event
 
 
 async def _read_tail(

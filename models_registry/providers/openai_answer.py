@@ -196,6 +196,8 @@ class Answer:
     def _drain(self) -> list[ProviderEvent]:
         """What is pending, each run of text in one piece."""
         pending, self._pending = self._pending, []
+        if len(pending) < 2:  # noqa: PLR2004 as nearly always
+            return pending
         merged: list[ProviderEvent] = []
         for kind, run in groupby(pending, type):
             if kind is TextDelta or kind is ReasoningDelta:

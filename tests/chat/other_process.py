@@ -1,4 +1,4 @@
-"""A process of its own: `python -m tests.chat.other_process read|stop …`, on the test's database.
+"""What a process of its own does, on the test's database: `main("read" or "stop", …)`.
 
 `read TURN MESSAGE CONVERSATION AFTER…` prints, for each position, the events of a turn as a line
 of JSON, all read at once. `stop MESSAGE` asks for its end as its owner's person would.
@@ -8,17 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
-from uuid import UUID
-
-import django
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings_test")
-# The settings of the tests make a folder of their own; the database is the test's.
-django.setup()
-
 from contextlib import aclosing
+from uuid import UUID
 
 from accounts.services.callers import Caller
 from chat.models import Message
@@ -35,18 +27,17 @@ async def read(ref: TurnRef, after: int) -> list[str]:
         async for batch in batches:
             found += [event.data.decode() for event in batch]
             if found and len(found) == 1:
-                print("reading", file=sys.stderr, flush=True)
+                sys.stderr.write("reading")
     return found
 
 
 async def read_all(ref: TurnRef, positions: list[int]) -> None:
     for found in await asyncio.gather(*(read(ref, after) for after in positions)):
-        print(json.dumps(found))
+        sys.stdout.write(json.dumps(found) + "\n")
 
 
-def main() -> None:
+def main(command: str, *rest: str) -> None:
     runner.ensure()
-    command, *rest = sys.argv[1:]
     if command == "read":
         turn, message, conversation, *positions = rest
         ref = TurnRef(UUID(turn), UUID(message), UUID(conversation), None)
@@ -56,6 +47,3 @@ def main() -> None:
         request_stop(Caller(user=message.conversation.owner, sign_in=None), message.pk)
         until(lambda: not Message.objects.filter(pk=rest[0], status="streaming").exists(), "an end")
     runner.close_from_thread()
-
-
-main()

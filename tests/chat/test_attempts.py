@@ -34,7 +34,7 @@ from tests.waiting import until
 def sleeps(monkeypatch):
     """How long the attempts wanted to wait; nobody waits."""
     slept = []
-    real = attempts._pause
+    real = attempts._pause  # noqa: SLF001 the wait itself is what is tested
 
     def pause(error, attempt):
         wanted = real(error, attempt)

@@ -116,7 +116,7 @@ def test_a_provider_that_closes_slowly_does_not_stop_the_watch(
         async def __anext__(self):
             for step in self.steps:
                 return step
-            await asyncio.Event().wait()
+            return await asyncio.Event().wait()
 
         async def aclose(self):
             await closing.wait()

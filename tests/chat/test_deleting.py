@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from uuid import uuid4
 
@@ -169,8 +170,11 @@ def test_a_person_is_erased_while_all_their_turns_end(alice, model, script):
                 user_erasing.send(sender=type(alice.user), user=alice.user)
 
         outcomes = all_at_once(
-            [erase, *(gate.open for gate in gates)]
-            + [partial(_delete_quietly, alice, conversations[0].id)]
+            [
+                erase,
+                *(gate.open for gate in gates),
+                partial(_delete_quietly, alice, conversations[0].id),
+            ]
         )
 
         assert [each for each in outcomes if isinstance(each, Exception)] == []
@@ -182,10 +186,8 @@ def test_a_person_is_erased_while_all_their_turns_end(alice, model, script):
 
 
 def _delete_quietly(caller, conversation_id):
-    try:
+    with suppress(NotFound):
         delete_conversation(caller, conversation_id)
-    except NotFound:
-        pass
 
 
 def test_deleting_twice_at_once_is_gone_once_and_never_an_error(alice, conversation, running):
@@ -198,9 +200,14 @@ def test_deleting_twice_at_once_is_gone_once_and_never_an_error(alice, conversat
 
 def test_a_rolled_back_deletion_tells_nobody(alice, conversation, running):
     """T6: what is announced starts on commit."""
-    with pytest.raises(RuntimeError), write_transaction():
-        delete_conversation(alice, conversation.id)
-        raise RuntimeError
+
+    def delete_and_fail():
+        with write_transaction():
+            delete_conversation(alice, conversation.id)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        delete_and_fail()
 
     assert not hub.own[running.turn_id].ended
     assert Turn.objects.get().status == "running"

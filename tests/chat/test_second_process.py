@@ -21,6 +21,14 @@ from tests.waiting import until
 pytestmark = pytest.mark.skipif(not settings.REDIS_URL, reason="needs REDIS_URL")
 
 
+BEGIN = """
+import sys, django
+django.setup()
+from tests.chat.other_process import main
+main(*sys.argv[1:])
+"""
+
+
 def database_url():
     named = connection.settings_dict
     if connection.vendor == "sqlite":
@@ -36,10 +44,14 @@ def elsewhere(tmp_path):
 
     def start(*arguments):
         variables = environment(
-            tmp_path, port=0, DATABASE_URL=database_url(), REDIS_URL=settings.REDIS_URL
+            tmp_path,
+            port=0,
+            DATABASE_URL=database_url(),
+            REDIS_URL=settings.REDIS_URL,
+            DJANGO_SETTINGS_MODULE="config.settings_test",
         )
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chat.other_process", *map(str, arguments)],
+            [sys.executable, "-c", BEGIN, *map(str, arguments)],
             cwd=ROOT,
             env=variables,
             stdout=subprocess.PIPE,

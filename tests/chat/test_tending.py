@@ -110,7 +110,7 @@ async def test_time_while_the_database_was_away_does_not_count(left, clock, monk
     tender = Tender("server-alive", {})
     await look(tender, clock)
     await look(tender, clock, after=3)
-    real = tending._running_elsewhere
+    real = tending._running_elsewhere  # noqa: SLF001 where the database is asked
 
     def away(_in_flight):
         raise OperationalError("away")
@@ -176,8 +176,7 @@ async def test_the_text_comes_from_redis_where_it_has_more_than_the_checkpoint(
     assert watching.ended
     message = await in_thread(Message.objects.get)(pk=left.message_id)
     assert message.content == "".join(f"word {n} " for n in range(9)) == text_after(found)
-    assert orjson.loads(found[-1].data)["seq"] == 10
-    assert found[-1].seq == 10
+    assert orjson.loads(found[-1].data)["seq"] == found[-1].seq > 9
     assert job.ref == left
 
 

@@ -23,19 +23,29 @@ def row():
 
 
 def test_a_write_transaction_rolls_back_as_a_whole(row):
-    with pytest.raises(RuntimeError), write_transaction():
-        Conversation.objects.update(title="After")
-        raise RuntimeError
+
+    def write_and_fail():
+        with write_transaction():
+            Conversation.objects.update(title="After")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
 
     row.refresh_from_db()
     assert row.title == "Before"
 
 
 def test_a_nested_one_joins_the_outer_one(row):
-    with pytest.raises(RuntimeError), write_transaction():
+
+    def write_inside_and_fail():
         with write_transaction():
-            Conversation.objects.update(title="After")
-        raise RuntimeError
+            with write_transaction():
+                Conversation.objects.update(title="After")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_inside_and_fail()
 
     row.refresh_from_db()
     assert row.title == "Before"

@@ -91,8 +91,8 @@ def test_rows_are_written_as_django_would_write_them(row):
     insert(ours)
 
     stored = Message.objects.get(pk=ours.pk)
-    assert not ours._state.adding
-    names = [field.attname for field in Message._meta.concrete_fields]
+    assert not ours._state.adding  # noqa: SLF001 documented
+    names = [field.attname for field in Message._meta.concrete_fields]  # noqa: SLF001
     assert {name: getattr(stored, name) for name in names} == {
         name: getattr(ours, name) for name in names
     }

@@ -43,7 +43,7 @@ def main(command: str, *rest: str) -> None:
         ref = TurnRef(UUID(turn), UUID(message), UUID(conversation), None)
         asyncio.run(read_all(ref, [int(each) for each in positions]))
     else:
-        message = Message.objects.select_related("conversation__owner").get(pk=rest[0])
-        request_stop(Caller(user=message.conversation.owner, sign_in=None), message.pk)
+        answer = Message.objects.select_related("conversation__owner").get(pk=rest[0])
+        request_stop(Caller(user=answer.conversation.owner, sign_in=None), answer.pk)
         until(lambda: not Message.objects.filter(pk=rest[0], status="streaming").exists(), "an end")
     runner.close_from_thread()

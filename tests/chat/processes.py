@@ -66,7 +66,8 @@ def _reading_through(hub: Hub) -> ModuleType:
 @asynccontextmanager
 async def process(*, redis: bool, url: str = "") -> AsyncGenerator[Process, None]:
     """A process that begins and ends here; with `redis`, mirrored there."""
-    hub, owner, stopped = Hub(), f"server-{uuid4().hex}", []
+    hub, owner = Hub(), f"server-{uuid4().hex}"
+    stopped: list[Any] = []
     mirror = Mirror(url or settings.REDIS_URL, owner, on_stop=stopped.append) if redis else None
     hub.attach(asyncio.get_running_loop(), mirror)
     try:

@@ -161,7 +161,7 @@ def test_a_person_is_erased_while_all_their_turns_end(alice, model, script):
             script(TextDelta("Some text"), gate, Finished("stop"))
             made = Conversation.objects.create(owner=alice.user, model=model.name)
             send_message(alice, made.id, content=f"Hi {number}")
-            until(lambda gate=gate: gate.reached, "the model is in the middle")
+            until(partial(getattr, gate, "reached"), "the model is in the middle")
             gates.append(gate)
             conversations.append(made)
 

@@ -17,7 +17,7 @@ from chat.services.turn_requests import (
     send_message,
     send_to_new_conversation,
 )
-from common.errors import Conflict, NotFound, RateLimited
+from common.errors import AppError, Conflict, NotFound, RateLimited
 from models_registry.errors import ModelUnavailable
 from models_registry.providers.base import Finished, TextDelta
 from quotas.models import Hold, UsageRecord
@@ -158,6 +158,7 @@ def test_of_fifty_requests_at_once_one_runs_and_all_get_its_answer(
 def test_a_refusal_is_not_remembered(alice, conversation, script, settings, monkeypatch, refusal):
     """T3: the same request later runs."""
     gate = Gate()
+    expected: type[AppError]
     match refusal:
         case "rate":
             monkeypatch.setitem(settings.RATES, "turns_user", [(0, 60)])

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -127,7 +128,8 @@ def test_a_snapshot_replaces_everything_up_to_its_number():
 
 async def everything(log, started):
     """What a reader of the whole log gets, one batch after the other."""
-    found, after = [], -1
+    after = -1
+    found: list[Any] = []
     await asyncio.to_thread(started.wait, 10)
     async with asyncio.timeout(30):
         while not (found and found[-1].is_end):

@@ -89,7 +89,7 @@ def test_the_admin_never_shows_it(servers, admin, connection):
         asked = urllib.request.Request(  # noqa: S310 our own loopback server
             base + path, data=data, headers={"Referer": base + path}
         )
-        return opener.open(asked, timeout=20).read().decode()
+        return str(opener.open(asked, timeout=20).read(), "utf-8")
 
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page("/admin/login/"))
     signed_in = page(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import IntegrityError
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from chat.models import Conversation, Turn
@@ -144,12 +145,16 @@ def chat_once(
 
 def turn_of_message(caller: Caller, message_id: UUID) -> TurnRef:
     """The turn that wrote, or writes, this message; NotFound if none did or it is not theirs."""
-    turn = Turn.objects.filter(
-        message_id=message_id, conversation__in=Conversation.objects.visible_to(caller.user)
-    ).first()
+    visible = Conversation.objects.visible_to(caller.user)
+    turns = Turn.objects.filter(message_id=message_id, conversation__in=visible)
+    found = turns.annotate(edited_at=F("message__edited_at")).values_list(
+        "id", "conversation_id", "user_id", "edited_at"
+    )
+    turn = found.first()
     if turn is None:
         raise NotFound()
-    return ref_of(turn)
+    turn_id, conversation_id, user_id, edited_at = turn
+    return TurnRef(turn_id, message_id, conversation_id, user_id, edited_at is not None)
 
 
 def turns_begun_since(user_ids: Collection[UUID], since: datetime) -> list[TurnRef]:

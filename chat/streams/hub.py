@@ -49,6 +49,8 @@ class Hub:
 
     async def follow(self, ref: TurnRef) -> TurnLog:
         """The log of any turn, wherever it runs, or ran."""
+        if ref.edited:
+            return await self._from_row(ref)
         log = self.own.get(ref.turn_id) or self.followed.get(ref.turn_id)
         if log is not None:
             return log
@@ -86,6 +88,11 @@ class Hub:
         self.followed[ref.turn_id] = log
         return log
 
+    async def _from_row(self, ref: TurnRef) -> TurnLog:
+        log = TurnLog(ref)
+        fill(log, await in_thread(stored_turn)(ref))
+        return log
+
     async def look(self) -> None:
         """Followed turns may have moved or ended without a word from Redis."""
         behind = {log.ref: log.last_seq for log in self.followed.values() if not log.ended}
@@ -99,18 +106,23 @@ class Hub:
             if log.ended and self.mirror is not None:
                 self.mirror.unwatch(ref.turn_id)
 
-    def end_elsewhere(self, ref: TurnRef, end: Callable[[int], Event]) -> None:
+    def end_elsewhere(
+        self, ref: TurnRef, end: Callable[[int], Event], *, whole: TurnLog | None = None
+    ) -> None:
         """Tell every reader the end of a turn that somebody else than its owner ended.
 
         Runs on the hub's loop. `end` makes the event with the number after the last one that a
-        log has; the owner's log, if this process holds it, ends here too.
+        log has, or that `whole`, what was stored, has; the owner's log ends too if it is here.
         """
         for logs in (self.own, self.followed):
             log = logs.get(ref.turn_id)
-            if log is not None:
-                log.finish(end(log.last_seq + 1))
+            if log is None or log.ended:
+                continue
+            if whole is not None and whole.last_seq > log.last_seq:
+                log.replace(whole.last_seq, whole.content, whole.thoughts)
+            log.finish(end(log.last_seq + 1))
         if self.mirror is not None:
-            self.mirror.mark_end(ref, end)
+            self.mirror.mark_end(ref, end, whole)
 
     def sweep(self) -> None:
         """Let go of ended logs after a while, of followed ones that nobody reads, of too much."""

@@ -61,7 +61,7 @@ class Mirror:
         self._on_stop = on_stop
         self._outgoing: dict[UUID, _Outgoing] = {}
         self._dirty: set[UUID] = set()
-        self._ends: list[tuple[TurnRef, Callable[[int], Event]]] = []
+        self._ends: list[tuple[TurnRef, Callable[[int], Event], TurnLog | None]] = []
         self._work = asyncio.Event()
         self._watched: dict[bytes, tuple[TurnLog, bytes]] = {}
         self._control = _control_key(owner)
@@ -95,9 +95,14 @@ class Mirror:
         self._dirty.add(log.ref.turn_id)
         self._work.set()
 
-    def mark_end(self, ref: TurnRef, end: Callable[[int], Event]) -> None:
-        """A turn that another process runs was ended here: its readers everywhere must hear."""
-        self._ends.append((ref, end))
+    def mark_end(
+        self, ref: TurnRef, end: Callable[[int], Event], whole: TurnLog | None = None
+    ) -> None:
+        """A turn that another process runs was ended here: its readers everywhere must hear.
+
+        `whole` is what was stored of it, if that goes by other numbers than the stream.
+        """
+        self._ends.append((ref, end, whole))
         self._work.set()
 
     async def request_stop(self, owner: str, turn_id: UUID) -> None:
@@ -182,7 +187,9 @@ class Mirror:
         if outgoing.foreign or (outgoing.log.ended and outgoing.seq >= outgoing.log.last_seq):
             self._outgoing.pop(turn_id, None)
 
-    async def _write_end(self, ref: TurnRef, end: Callable[[int], Event]) -> None:
+    async def _write_end(
+        self, ref: TurnRef, end: Callable[[int], Event], whole: TurnLog | None
+    ) -> None:
         """Append the end after whatever is last. While the owner writes on, its entries win."""
         key = _key(ref.turn_id)
         for _try in range(_END_TRIES):
@@ -190,7 +197,11 @@ class Mirror:
             if not last:
                 return
             seq = int(last[0][0].split(b"-")[0])
-            entry: Any = {_LINES: end(seq).data}
+            lines = []
+            if whole is not None and whole.last_seq >= seq:
+                lines = [event.data for event in whole.summary() if event.seq >= seq]
+                seq = whole.last_seq + 1
+            entry: Any = {_LINES: b"\n".join([*lines, end(seq).data])}
             try:
                 await self._writer.xadd(key, entry, id=f"{seq + 1}-0", nomkstream=True)
             except ResponseError:

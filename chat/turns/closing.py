@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.utils import timezone
 
 from chat.models import Turn
@@ -36,16 +37,21 @@ async def close_turn(turn_id: UUID, *, status: str, error: AppError | None = Non
     if turn is None:
         return False
     log = TurnLog(ref_of(turn))
-    if own := hub.own.get(turn_id):
+    own = hub.own.get(turn_id)
+    if own is not None:
         log.replace(own.last_seq, own.content, own.thoughts)
     elif hub.mirror is not None:
         await hub.mirror.load(log)
     if log.last_seq < turn.last_seq:
         log.replace(turn.last_seq, turn.text, turn.reasoning)
+    if own is None:
+        # The owner's own readers may have seen more than it saved: they get what was saved as a
+        # snapshot, under a number that none of them has seen, then the end.
+        log.replace(log.last_seq + settings.TURN_LOG_UNSEEN, log.content, log.thoughts)
     ended = await in_thread(_finish)(turn, log, status, error)
     if ended is None:
         return False
-    hub.end_elsewhere(log.ref, ended.event)
+    hub.end_elsewhere(log.ref, ended.event, whole=log)
     return True
 
 
@@ -93,7 +99,7 @@ def _finish(turn: Turn, log: TurnLog, status: str, error: AppError | None) -> En
             started_at=turn.created_at,
             seconds=max(0.0, (timezone.now() - turn.created_at).total_seconds()),
             error=error,
-            answered_by=turn.model if log.last_seq > 0 else "",
+            answered_by=turn.model if log.content or log.thoughts else "",
             keeps_answer=turn.message_id is None,
             characters=turn.characters,
         )

@@ -26,6 +26,7 @@ def draining(monkeypatch):
 
 
 def drain():
+    assert runner.loop is not None
     return asyncio.run_coroutine_threadsafe(runner.drain(), runner.loop)
 
 
@@ -58,7 +59,7 @@ def test_a_turn_that_does_not_is_interrupted_with_its_text(alice, conversation, 
     assert turn_row(ref).status == "interrupted"
     message = Message.objects.get(pk=ref.message_id)
     assert (message.content, message.error_code) == ("So far", "unavailable")
-    assert message.completion_tokens > 0
+    assert message.completion_tokens
     assert Hold.objects.get().status == Hold.Status.SETTLED
     assert read(ref)[-1]["message"]["status"] == "interrupted"
     assert script.closed_early == 1
@@ -176,7 +177,7 @@ async def test_a_server_runs_turns_on_its_own_loop_and_closes_what_servers_left(
     ref = (await in_thread(send_message)(alice, conversation.id, content="Hi")).ref
     await in_thread(lambda: Turn.objects.update(owner="server-dead"))()
     server = Runner()
-    before = (hub.loop, hub.mirror)
+    loop, mirror = hub.loop, hub.mirror
 
     try:
         await server.serve()
@@ -186,4 +187,5 @@ async def test_a_server_runs_turns_on_its_own_loop_and_closes_what_servers_left(
         assert (await in_thread(turn_row)(ref)).status == "interrupted"
     finally:
         await server.close()
-        hub.attach(*before)
+        if loop is not None:
+            hub.attach(loop, mirror)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -34,8 +35,8 @@ async def save(ref, **fields):
 @pytest.fixture
 def slow_rows(monkeypatch):
     """The database takes its time until `.set()`; how often it was asked is counted."""
-    answered = asyncio.Event()
-    real, asked = hub_module.in_thread, []
+    answered: Any = asyncio.Event()
+    real, asked = in_thread, []
 
     def slow(work):
         async def later(*args):
@@ -85,7 +86,7 @@ async def test_the_first_who_came_leaves_and_the_others_stay(turn, slow_rows):
 async def test_a_database_away_is_told_to_all_who_came_and_the_next_gets_through(turn, monkeypatch):
     """F5: nobody waits for ever for what could not be loaded."""
     ref, _start = turn
-    real = hub_module.stored_turn
+    real = stored_turn
 
     def away(_ref):
         raise OperationalError("away")

@@ -10,6 +10,7 @@ from chat.services.turn_requests import send_message
 from chat.streams.hub import hub
 from chat.turns import attempts, running, tools
 from chat.turns.checkpoints import save_checkpoints
+from chat.turns.finish import finish_turn
 from chat.turns.runner import runner
 from models_registry.errors import ProviderFailed
 from models_registry.providers.base import Finished, TextDelta, ToolCallDelta
@@ -105,7 +106,7 @@ def _with_a_tool(launch):
 
 def test_a_bug_in_storing_the_end_stores_a_failure(alice, conversation, script, monkeypatch):
     script(TextDelta("Some text"), Finished("stop"))
-    real, calls = running.finish_turn, []
+    real, calls = finish_turn, []
 
     def fails_once(ending):
         calls.append(ending)
@@ -126,7 +127,7 @@ def test_a_database_that_is_away_while_finishing_is_waited_for(
 ):
     """F5: complete, as if nothing had been."""
     script(TextDelta("Some text"), Finished("stop"))
-    real, calls = running.finish_turn, []
+    real, calls = finish_turn, []
 
     def away(ending):
         calls.append(ending)
@@ -171,7 +172,7 @@ def test_an_end_that_was_committed_though_its_answer_was_lost_is_given_to_the_re
 ):
     """The connection broke after COMMIT: the second try finds the row ended."""
     script(TextDelta("Some text"), Finished("stop"))
-    real, calls = running.finish_turn, []
+    real, calls = finish_turn, []
 
     def lost(ending):
         calls.append(ending)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -145,7 +146,8 @@ async def test_an_owner_that_writes_on_does_not_keep_an_end_out_for_ever(turn, s
         log = owner.hub.open(ref, start)
         say(owner, log, "one ")
         await eventually(lambda: store.exists(key(ref)), "the stream is there")
-        writer = closer.hub.mirror._writer  # noqa: SLF001 where it meets the owner
+        mirror: Any = closer.hub.mirror
+        writer = mirror._writer  # noqa: SLF001 where it meets the owner
         real = writer.xrevrange
 
         async def late(*args, **more):
@@ -278,7 +280,8 @@ async def test_a_stop_reaches_the_owner_through_redis(turn):
     ref, _start = turn
 
     async with process(redis=True) as owner, process(redis=True) as other:
-        await other.hub.mirror.request_stop(owner.owner, ref.turn_id)
+        mirror: Any = other.hub.mirror
+        await mirror.request_stop(owner.owner, ref.turn_id)
         await eventually(lambda: owner.stopped == [ref.turn_id], "the owner heard")
 
 

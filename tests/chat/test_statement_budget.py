@@ -12,6 +12,7 @@ from chat.models import Conversation, Message
 from chat.services.messages import branch
 from chat.services.turn_requests import chat_once, regenerate, send_message
 from chat.turns import running
+from chat.turns.finish import finish_turn
 from models_registry.providers.base import Finished, TextDelta
 from tests.chat.conftest import read
 from tests.chat.rows import chain
@@ -89,7 +90,7 @@ def test_a_stateless_turn(alice, warm, script):
 
 def finished(monkeypatch, begin):
     """The statements of `finish_turn`, which runs in a thread of the runner's."""
-    seen, real = [], running.finish_turn
+    seen, real = [], finish_turn
 
     def finish(ending):
         with CaptureQueriesContext(connection) as context:

@@ -78,8 +78,12 @@ def all_ends_at_once(alice, conversation, script):
     assert message.content in {"Some ", "Some text"}
     conversation.refresh_from_db()
     assert (conversation.last_position, message.ended_position) == (3, 3)
-    assert conversation.tokens == message.prompt_tokens + message.completion_tokens
-    assert hub.own[ref.turn_id].end_event().is_end
+    usage = message.usage()
+    assert usage is not None
+    assert conversation.tokens == usage["total_tokens"]
+    end = hub.own[ref.turn_id].end_event()
+    assert end is not None
+    assert end.is_end
 
 
 def test_a_deletion_among_them_leaves_no_reader_and_no_row(alice, model, script):

@@ -101,7 +101,7 @@ def test_turns_a_minute_are_limited_over_all_ways_to_begin_one(
     with pytest.raises(RateLimited) as refusal:
         send_message(alice, conversation.id, content="Hi")
 
-    assert 0 < refusal.value.retry_after <= 60
+    assert 0 < (refusal.value.retry_after or 0) <= 60
     assert Turn.objects.count() == 2
 
 

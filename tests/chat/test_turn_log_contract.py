@@ -10,7 +10,7 @@ import orjson
 import pytest
 from django.conf import settings as configured
 
-from chat.models import Turn
+from chat.models import Message, Turn
 from chat.services.turn_requests import send_message
 from chat.streams import events
 from common.db import in_thread
@@ -54,12 +54,13 @@ def readers_of(process):
 
 async def end(writer, log):
     """What the owner does at the end: store it, then say it."""
-    row = await in_thread(Turn.objects.select_related("message").get)(pk=log.ref.turn_id)
-    row.message.content, row.message.status = log.content, "complete"
-    row.status, row.last_seq = "complete", log.last_seq
-    await in_thread(row.message.save)()
-    await in_thread(row.save)()
-    body = events.message_fields(row.message, siblings=[])
+    turn = await in_thread(Turn.objects.get)(pk=log.ref.turn_id)
+    message = await in_thread(Message.objects.get)(pk=log.ref.message_id)
+    message.content, message.status = log.content, "complete"
+    turn.status, turn.last_seq = "complete", log.last_seq
+    await in_thread(message.save)()
+    await in_thread(turn.save)()
+    body = events.message_fields(message, siblings=[])
     log.finish(events.complete(log.ref.message_id, log.last_seq + 1, body))
     writer.hub.changed(log)
 

@@ -17,12 +17,13 @@ from tests.chat.threads import all_at_once
 PRICES = Prices(input=2_000_000_000, output=6_000_000_000, cached=500_000_000)
 
 
-def held(turn_id=None, **fields):
-    values = {"prompt_tokens": 1_000, "output_tokens": 500, "prices": PRICES} | fields
+def held(turn_id=None):
     return hold(
         turn_id=turn_id or uuid4(),
         subjects=[Subject("user", "u1"), Subject("deployment")],
-        **values,
+        prompt_tokens=1_000,
+        output_tokens=500,
+        prices=PRICES,
     )
 
 

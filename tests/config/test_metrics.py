@@ -28,7 +28,7 @@ async def test_a_direct_loopback_peer_may_read():
 
 
 @pytest.mark.parametrize(
-    "header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Forwarded-Host"]
+    "header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Forwarded-Host", "Via"]
 )
 async def test_a_proxied_peer_may_not(header):
     """R11: through the shipped nginx: 401."""

@@ -26,7 +26,7 @@ from common import errors, security_headers
 from common.addresses import client_address
 from common.metrics import HttpMetrics
 from common.problems import as_app_error, problem_response
-from common.text import is_sound
+from common.text import is_sound, is_sound_query
 
 logger = structlog.get_logger("parley.request")
 
@@ -76,7 +76,8 @@ class EdgeMiddleware:
         structlog.contextvars.bind_contextvars(request_id=request.request_id)
         self.metrics.begin(request)
         self.headers.begin(request)
-        if not is_sound(request.path_info):
+        query = request.META.get("QUERY_STRING", "")
+        if not (is_sound(request.path_info) and is_sound_query(query)):
             return problem_response(errors.Invalid(), request)
         try:
             if not _ANY_HOST.fullmatch(request.path_info):

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
+from urllib.parse import quote_from_bytes
 from uuid import UUID
 
 import structlog
@@ -36,6 +37,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 RETRY_SECONDS = 5
+_ASCII = bytes(range(128))
 
 
 class Slot:
@@ -188,8 +190,10 @@ class StreamingHandler(ASGIHandler):
     """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # Naked bytes that are no UTF-8 Django refuses with an empty page; the edge, with a problem.
+        query = quote_from_bytes(scope.get("query_string", b""), safe=_ASCII).encode()
         async with ThreadSensitiveContext(executor=request_threads):
-            await self.handle(scope, receive, send)
+            await self.handle(scope | {"query_string": query}, receive, send)
 
     async def send_response(self, response: HttpResponseBase, send: Any) -> None:
         if not isinstance(response, EventStreamResponse):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from django.utils.translation import gettext_lazy as _
 
@@ -29,6 +30,14 @@ def clean(text: str) -> str:
 
 def is_sound(text: str) -> bool:
     return _UNSOUND.search(text) is None
+
+
+def is_sound_query(raw: str) -> bool:
+    """Is a query, as it came, UTF-8 behind its percent signs? Django would put U+FFFD."""
+    try:
+        return is_sound(unquote_to_bytes(raw).decode())
+    except UnicodeError:
+        return False
 
 
 def check_text(value: str) -> str:

@@ -56,6 +56,30 @@ async def test_a_foreign_host_is_refused(host):
     assert "evil" not in json.dumps(found)
 
 
+@pytest.mark.parametrize("path", ["/info", "/", "/docs", "/api/v1/users/me", "/nothing"])
+@pytest.mark.parametrize(
+    "query", ["q=%00", "%00=1", "q=%FF", "q=%ED%A0%80", "a=1&%C3=2", "q=%f0%9f%98"]
+)
+async def test_a_query_that_is_no_sound_utf8_is_invalid(path, query):
+    """I4: on every route."""
+    found = await problem(Request("GET", f"{path}?{query}"))
+
+    assert (found["status"], found["code"]) == (400, "invalid")
+
+
+async def test_naked_bytes_in_a_query_are_looked_at_like_those_behind_percent_signs():
+    """I4."""
+    for naked, status in [(b"q=\xff", 400), (b"q=\xed\xa0\x80", 400), ("q=é 😀".encode(), 200)]:
+        request = Request("GET", "/info")
+        request.scope["query_string"] = naked
+
+        assert await request.begun() == status
+
+
+async def test_a_sound_query_passes():
+    assert await Request("GET", "/info?q=%F0%9F%98%80%25+%EF%BF%BD&%C3%A9=1").begun() == 200
+
+
 async def test_orchestrators_may_ask_for_health_by_any_name():
     request = Request("GET", "/health/live", headers={"Host": "10.1.2.3:8000"})
 

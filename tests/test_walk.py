@@ -295,9 +295,19 @@ async def test_a_body_that_is_no_json_is_415(world, walk):
 async def test_a_wrong_query_is_400(world, walk):
     """A5, I4, I6, I7."""
     for pattern, queries in WRONG_QUERIES.items():
-        for query in [*queries, "x=%00", "limit=5&x=%00"]:
+        for query in [*queries, "x=%00", "limit=5&x=%00", "x=%FF", "x=%ED%A0%80"]:
             request = _ask(world, Route("GET", pattern, query=query), token=world.access)
             await walk.refused(request, 400, "invalid", what=(pattern, query))
+
+
+async def test_options_tells_of_every_route_and_takes_no_body(world):
+    views = {route.pattern for route in ROUTES if route.pattern.startswith("api/")}
+    for pattern in views - {"api/v1/schema"}:  # a plain view: GET and HEAD
+        path = world.path(Route("OPTIONS", pattern))
+        request = Request("OPTIONS", path, token=world.access)
+        told = await request.read()
+
+        assert (request.status, pattern) == (200, pattern), told
 
 
 async def test_another_method_is_405_and_another_path_404(world, walk):

@@ -185,11 +185,11 @@ ROUTES = [
 # Values of query parameters that are refused, route by route.
 WRONG_QUERIES = {
     _v1 + "conversations": ["q=", "archived=1", "ordering=x", "limit=0", "cursor=x"],
-    _one + "/messages": ["branch=x", "before=x", "limit=0"],
+    _one + "/messages": ["branch=x", "before=x", "limit=0", "ordering=id", "cursor=x"],
     _message + "/stream": ["after=x"],
-    _v1 + "users/me/sessions": ["limit=0", "cursor=x"],
-    _v1 + "models": ["limit=0", "cursor=x"],
-    _v1 + "connections": ["limit=0", "cursor=x"],
+    _v1 + "users/me/sessions": ["limit=0", "cursor=x", "ordering=user__password"],
+    _v1 + "models": ["limit=0", "cursor=x", "ordering=x"],
+    _v1 + "connections": ["limit=0", "cursor=x", "ordering=x"],
 }
 
 FRAMES = {

@@ -18,6 +18,17 @@ _DIGITS = re.compile(r"-?[0-9]{1,19}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
+# What only a list with more than one order, or more than one page, understands.
+_OF_LISTS = ("ordering", "cursor")
+
+
+def refuse_unknown(request: Request, *, known: Collection[str]) -> None:
+    """Raises Invalid for an order or a place in a list that has none (A5, I6)."""
+    for name in _OF_LISTS:
+        if name in request.query_params and name not in known:
+            raise Invalid.field(name, _("This is not known here."))
+
+
 def given(request: Request, name: str) -> str | None:
     """The raw value, None when it was not sent."""
     value = request.query_params.get(name)

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, set_rollback
@@ -15,8 +16,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from common import errors, rates
 from common.addresses import address_key, client_address
+from common.api import query
 from common.problems import as_app_error, problem_response
-from common.text import check_text
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class ApiMixin:
     needs_body = False
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        _check_query(request)
+        query.refuse_unknown(request, known=self.list_parameters())
         _check_encoding(request)
         try:
             super().initial(request, *args, **kwargs)  # type: ignore[misc]
@@ -51,8 +52,16 @@ class ApiMixin:
                 _count(request, user=None)
             raise
         # A method that the view does not have is 405, whatever its body.
-        if hasattr(self, str(request.method).lower()) and self.takes_body(request):
+        method = str(request.method)
+        if method in SAFE_METHODS or not hasattr(self, method.lower()):
+            return
+        if self.takes_body(request):
             _check_body(request)
+
+    def list_parameters(self) -> set[str]:
+        """Which of `ordering` and `cursor` this view reads: by `get_ordering`, by its pages."""
+        known = {"ordering"} if hasattr(self, "get_ordering") else set()
+        return known | {"cursor"} if getattr(self, "action", "") == "list" else known
 
     def takes_body(self, request: Request) -> bool:
         return (
@@ -100,12 +109,6 @@ def _count(request: Request, *, user: Any) -> None:
         rates.hit("api_anonymous", address_key(client_address(request.META)))
     else:
         rates.hit("api_user", str(user.pk))
-
-
-def _check_query(request: Request) -> None:
-    for name, values in request.query_params.lists():
-        for text in (name, *values):
-            check_text(text)
 
 
 def _check_encoding(request: Request) -> None:

@@ -10,12 +10,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import httpx2
 from django.conf import settings
-from openai import AsyncAPIResponse, AsyncOpenAI, DefaultAioHttpClient
+from openai import AsyncOpenAI, DefaultAioHttpClient
 from openai._vendor.httpx_aiohttp import AiohttpTransport
 
 from common.http import guarded_session, tls_context
@@ -84,10 +83,10 @@ class _Transport(AiohttpTransport):
         return response
 
 
-def raw_bytes(response: AsyncAPIResponse[Any]) -> AsyncIterator[bytes]:
-    """The body as it arrives: past four generators of the client's and httpx's, each of which
-    would be woken for each token. Closing the response closes it."""
-    body: httpx2.AsyncByteStream = response.http_response.extensions[_BODY]
+def raw_bytes(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """The body as it arrives: past three generators of httpx's, each of which would be woken for
+    each token. Closing the response closes it."""
+    body: httpx2.AsyncByteStream = response.extensions[_BODY]
     return aiter(body)
 
 

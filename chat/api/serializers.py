@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
@@ -11,7 +10,7 @@ from rest_framework import serializers
 
 from chat.api.parameters import ParametersField, read_parameters
 from chat.models import Conversation
-from common.api.fields import TextField
+from common.api.fields import IdField, NullIsAbsent, SwitchField, TextField, WholeNumberField
 from common.money import as_decimal
 
 MODEL_CHARACTERS = 200
@@ -44,7 +43,7 @@ class ContentField(TextField):
         super().__init__(max_length=settings.CONTENT_CHARACTERS, **kwargs)
 
 
-class AttachmentsField(serializers.ListField):
+class AttachmentsField(NullIsAbsent, serializers.ListField):
     """Files come with the pages; until then only the empty list is known."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -56,35 +55,7 @@ class AttachmentsField(serializers.ListField):
         return []
 
 
-class IdField(serializers.UUIDField):
-    """An id as we write it: text, never a number."""
-
-    def to_internal_value(self, data: Any) -> UUID:
-        if not isinstance(data, str):
-            self.fail("invalid", value=data)
-        value: UUID = super().to_internal_value(data)
-        return value
-
-
-class SwitchField(serializers.BooleanField):
-    """true or false, and no word for them."""
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid", input=data)
-        return data
-
-
-class PositionField(serializers.IntegerField):
-    """A number in a turn's log; negative is "from the start"."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, int) or isinstance(data, bool):
-            self.fail("invalid")
-        return data
-
-
-class IdempotencyKeyField(TextField):
+class IdempotencyKeyField(NullIsAbsent, TextField):
     default_error_messages = {"unprintable": _("Use printable characters.")}
 
     def __init__(self, **kwargs: Any) -> None:
@@ -183,8 +154,12 @@ class MessageFrame(serializers.Serializer[Any]):
     message_id = IdField()
 
 
+class AfterField(NullIsAbsent, WholeNumberField):
+    """A number in a turn's log; negative is "from the start"."""
+
+
 class ResumeFrame(MessageFrame):
-    after = PositionField(required=False, default=-1)
+    after = AfterField(required=False, default=-1)
 
 
 class ConversationFrame(serializers.Serializer[Any]):

@@ -34,6 +34,9 @@ from common.errors import Conflict, NotFound
 if TYPE_CHECKING:
     from accounts.services.callers import Caller
 
+# How PostgreSQL and SQLite call the constraint that two tabs at once meet.
+_ONE_RUNNING_TURN = ("one_running_turn_per_conversation", "chat_turn.conversation_id")
+
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
@@ -177,10 +180,11 @@ def _once(caller: Caller, claim: Claim, begin: Callable[[], TurnRef]) -> TurnSta
     except Joined as exc:
         return _join(exc.turn)
     except IntegrityError as exc:
-        # Two constraints can refuse here: the key's, and one running turn per conversation.
         if earlier := claim.earlier_turn():
             return _join(earlier)
-        raise Conflict(_("A turn is running in this conversation.")) from exc
+        if any(name in str(exc) for name in _ONE_RUNNING_TURN):
+            raise Conflict(_("A turn is running in this conversation.")) from exc
+        raise
 
 
 def _join(turn: Turn) -> TurnStarted:

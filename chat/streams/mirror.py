@@ -121,6 +121,10 @@ class Mirror:
             except (RedisError, OSError):
                 self._begin_anew()
                 await asyncio.sleep(1)
+            except Exception:  # a bug of ours must not end the mirror for all turns
+                logger.exception("mirror_not_written")
+                self._begin_anew()
+                await asyncio.sleep(1)
 
     def _begin_anew(self) -> None:
         """A write failed: every log still worth it goes out from a snapshot."""
@@ -237,6 +241,9 @@ class Mirror:
             try:
                 await self._read_once()
             except (RedisError, OSError):
+                await asyncio.sleep(1)
+            except Exception:  # a bug of ours must not end the mirror for all turns
+                logger.exception("mirror_not_read")
                 await asyncio.sleep(1)
 
     async def _read_once(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -198,7 +199,7 @@ async def _ask(
                 async for event in stream:
                     turn.touched = loop.time()
                     if turn.timer is None and not isinstance(event, Finished):
-                        turn.first_token = turn.first_token or turn.touched
+                        turn.first_token = turn.first_token or time.monotonic()
                         timer.reschedule(None)
                         turn.timer = timer
                     _take(turn, outcome, event, collected)

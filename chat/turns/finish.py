@@ -13,7 +13,7 @@ from django.utils import timezone, translation
 
 from chat.models import Conversation, IdempotencyRecord, Message, Turn
 from chat.streams import events
-from chat.streams.events import Event, TurnRef, usage_fields
+from chat.streams.events import Event, TurnRef
 from common.db import write_transaction
 from common.statements import update, update_returning
 from models_registry.providers.base import Prices, Usage
@@ -185,35 +185,12 @@ def _store(ending: Ending, answer: dict[str, Any], position: int | None) -> dict
 
 
 def _stateless_answer(ending: Ending, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer of a turn that has no message, with the fields a message would show."""
-    total = answer["prompt_tokens"] + answer["completion_tokens"]
-    usage = {
-        "prompt_tokens": answer["prompt_tokens"],
-        "completion_tokens": answer["completion_tokens"],
-        "total_tokens": total,
-        "cost": answer["cost"],
-        "estimated": answer["usage_estimated"],
-    }
-    code, detail = answer["error_code"], answer["error_detail"]
-    return {
-        "id": str(ending.ref.message_id),
-        "conversation_id": None,
-        "parent_id": None,
-        "role": Message.Role.ASSISTANT.value,
-        "content": answer["content"],
-        "reasoning": answer["reasoning"],
-        "tool_calls": answer["tool_calls"],
-        "sources": [],
-        "status": str(answer["status"]),
-        "model": answer["model"],
-        "fallback": answer["fallback"],
-        "usage": usage_fields(usage),
-        "seconds": answer["seconds"],
-        "context": None,
-        "error": {"code": code, "detail": detail} if code else None,
-        "feedback": None,
-        "attachments": [],
-        "siblings": [],
-        "created_at": events.timestamp(ending.started_at),
-        "edited_at": None,
-    }
+    """The answer of a turn that has no message, as the message it would be, fit for a JSON row."""
+    message = Message(
+        id=ending.ref.message_id,
+        role=Message.Role.ASSISTANT,
+        created_at=ending.started_at,
+        **answer,
+    )
+    shown = events.message_fields(message, siblings=[])
+    return shown | {"id": str(message.id)}

@@ -10,6 +10,7 @@ import orjson
 
 from chat.errors import IdempotencyConflict
 from chat.models import IdempotencyRecord, Turn
+from common.db import write_transaction
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -45,7 +46,8 @@ class Claim:
         if record is None:
             return None
         if record.is_expired():
-            record.delete()
+            with write_transaction():
+                record.delete()
             return None
         if (record.operation, record.body_hash) != (self.operation, self.body_hash):
             raise IdempotencyConflict()

@@ -58,8 +58,9 @@ class Outcome:
 class RunningTurn:
     """A turn in flight, owned by this process.
 
-    Times are monotonic seconds. `closing` is set before `finish_turn`: from then on nobody
-    cancels anything of it. `cut` says why the provider phase was ended from outside.
+    Times are monotonic seconds, `touched` by the loop's own clock. `closing` is set before
+    `finish_turn`: from then on nobody cancels anything of it. `cut` says why the provider phase
+    was ended from outside.
     """
 
     job: PreparedTurn

@@ -213,5 +213,5 @@ def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UU
         prices=route.prices,
     )
     # After the hold: where a plan's limit refuses too, that is the one to be named.
-    if runner.running_for(asked.user.id) >= settings.RUNNING_TURNS_PER_USER:
+    if not runner.take_place(job.ref):
         raise RateLimited(retry_after=5)

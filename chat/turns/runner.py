@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
 
-    from chat.streams.events import Event
+    from chat.streams.events import Event, TurnRef
     from chat.turns.jobs import PreparedTurn
 
 logger = structlog.get_logger(__name__)
@@ -43,6 +43,8 @@ SERVER = "server"
 COMMAND = "command"
 # What a finishing turn may take at most once the process wants to end, in seconds.
 _FINISH_SECONDS = 5
+# No commit takes longer, in seconds.
+_COMMIT_SECONDS = 60
 
 
 class Runner:
@@ -54,6 +56,8 @@ class Runner:
         self.turns: dict[UUID, RunningTurn] = {}
         self.executor = ThreadPoolExecutor(2, thread_name_prefix="turns")
         self._starting = threading.Lock()
+        self._placing = threading.Lock()
+        self._places: dict[UUID, tuple[UUID | None, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: list[asyncio.Task[None]] = []
 
@@ -121,14 +125,31 @@ class Runner:
         def forget(done: asyncio.Task[None]) -> None:
             self._tasks.discard(done)
             self.turns.pop(turn.job.ref.turn_id, None)
+            self._places.pop(turn.job.ref.turn_id, None)
             if not done.cancelled() and (error := done.exception()):
                 logger.error("turn_task_died", exc_info=error)
 
         task.add_done_callback(forget)
 
-    def running_for(self, user_id: UUID) -> int:
-        """How many turns of a person run in this process."""
-        return sum(turn.job.ref.user_id == user_id for turn in list(self.turns.values()))
+    def take_place(self, ref: TurnRef) -> bool:
+        """Count a turn, about to be committed, among those its person runs in this process.
+
+        False when all places are taken. A place is given back when the turn has ended; one whose
+        commit failed, after a while.
+        """
+        with self._placing:
+            taken = sum(user_id == ref.user_id for user_id, _since in self._places.values())
+            if taken >= settings.RUNNING_TURNS_PER_USER:
+                return False
+            self._places[ref.turn_id] = (ref.user_id, time.monotonic())
+            return True
+
+    def _sweep_places(self) -> None:
+        oldest = time.monotonic() - _COMMIT_SECONDS
+        with self._placing:
+            for turn_id, (_user_id, since) in list(self._places.items()):
+                if since < oldest and turn_id not in self.turns:
+                    del self._places[turn_id]
 
     def stop(self, turn_id: UUID, reason: str) -> bool:
         """End the provider phase of one of our turns; False when it is not ours. Any thread."""
@@ -187,6 +208,7 @@ class Runner:
                 timer.reschedule(now)
             _watch_reader(turn)
         hub.sweep()
+        self._sweep_places()
 
     # -- ending ----------------------------------------------------------------------------
     async def drain(self) -> None:

@@ -127,4 +127,4 @@ def _measure(turn: RunningTurn, ended: Ended) -> None:
     metrics.tokens_total.labels(kind="prompt").inc(ended.usage.prompt_tokens)
     metrics.tokens_total.labels(kind="completion").inc(ended.usage.completion_tokens)
     if turn.first_token is not None:
-        metrics.first_token_seconds.observe(max(0.0, turn.first_token - turn.began))
+        metrics.first_token_seconds.observe(turn.first_token - turn.began)

@@ -18,7 +18,9 @@ from bench.mock_upstream import MODEL
 from bench.processes import Server, free_port
 
 _IDLE_SECONDS = 10
+_SETTLE_SECONDS = 3
 _AT_ONCE = 50
+_SOCKETS_EACH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +92,15 @@ def streams(server: Server, token: str, *, number: int) -> list[Ask]:
     return asks
 
 
-async def idle_sockets(server: Server, token: str, *, number: int) -> Idle:
-    """Open signed-in sockets, let them be, and see what they cost."""
+async def idle_sockets(server: Server, *, number: int) -> Idle:
+    """Open sockets of people who do nothing else, let them be, and see what they cost."""
+    tokens = [sign_in(server) for _person in range(0, number, _SOCKETS_EACH)]
     before = server.usage()
     connector = aiohttp.TCPConnector(limit=0)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
 
-        async def connect() -> None:
+        async def connect(token: str) -> None:
             socket = await stack.enter_async_context(
                 session.ws_connect(
                     f"{server.url}/ws/chat", protocols=("parley.v1", f"bearer.{token}")
@@ -109,7 +112,9 @@ async def idle_sockets(server: Server, token: str, *, number: int) -> Idle:
                 raise SystemExit(f"A socket was refused: {answer}")
 
         for begun in range(0, number, _AT_ONCE):
-            await asyncio.gather(*(connect() for _ in range(min(_AT_ONCE, number - begun))))
+            batch = range(begun, min(begun + _AT_ONCE, number))
+            await asyncio.gather(*(connect(tokens[each // _SOCKETS_EACH]) for each in batch))
+        await asyncio.sleep(_SETTLE_SECONDS)
         opened = server.usage()
         await asyncio.sleep(_IDLE_SECONDS)
         after = server.usage()

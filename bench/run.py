@@ -99,9 +99,7 @@ class Bench:
             self.measure(name, asks, server)
             if self.arguments.sockets:
                 print(f"{name}: {self.arguments.sockets} idle sockets ...", flush=True)
-                self.idle[name] = asyncio.run(
-                    idle_sockets(server, token, number=self.arguments.sockets)
-                )
+                self.idle[name] = asyncio.run(idle_sockets(server, number=self.arguments.sockets))
 
     def table(self) -> str:
         direct, relay = self.outcomes[:2]

@@ -205,6 +205,20 @@ def test_a_branch_of_too_many_links_takes_no_more_but_is_still_read(
     assert len(page.messages) == 100
 
 
+def test_thousands_of_messages_are_no_trouble(alice, conversation, script, model):
+    """R4: the work grows with what is sent, not with what is there."""
+    model.context_window = 8_000
+    model.save()
+    chain(conversation, 6_000, content="some words")
+    script(TextDelta("Yes."), Finished("stop"))
+
+    end = read(send_message(alice, conversation.id, content="On").ref)[-1]
+
+    kept = len(asked_for(script)) - 1
+    assert 200 < kept < 6_000
+    assert end["message"]["context"]["messages_left_out"] == 6_000 - kept
+
+
 def test_regenerating_shows_the_model_the_talk_up_to_the_question(alice, conversation, script):
     script(TextDelta("One."), Finished("stop"))
     first = send_message(alice, conversation.id, content="Question").ref

@@ -1,4 +1,4 @@
-"""A turn's fixed price is its statements: a new one is a red test."""
+"""A turn's fixed price is its statements: a new one is a red test, and one less is news."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from tests.chat.conftest import read
 from tests.chat.rows import chain
 
 NOT_COUNTED = re.compile(r"^(BEGIN|COMMIT|SAVEPOINT|RELEASE|SET CONSTRAINTS|PRAGMA)")
-SEND = 9
-FINISH = 6
 
 
 def statements(context):
@@ -46,7 +44,7 @@ def test_sending_a_message(alice, warm, script):
 
     found = sent(lambda: send_message(alice, warm.id, content="Hi"))
 
-    assert len(found) <= SEND, "\n".join(found)
+    assert len(found) == 6, "\n".join(found)
 
 
 def test_sending_with_a_key_reads_it_twice_and_writes_it_once(alice, warm, script):
@@ -77,7 +75,7 @@ def test_regenerating(alice, warm, script):
 
     found = sent(lambda: regenerate(alice, answer.id))
 
-    assert len(found) <= SEND + 2, "\n".join(found)
+    assert len(found) == 8, "\n".join(found)
 
 
 def test_a_stateless_turn(alice, warm, script):
@@ -85,7 +83,7 @@ def test_a_stateless_turn(alice, warm, script):
 
     found = sent(lambda: chat_once(alice, messages=[{"role": "user", "content": "Hi"}]))
 
-    assert len(found) <= SEND - 3, "\n".join(found)
+    assert len(found) == 4, "\n".join(found)
 
 
 def finished(monkeypatch, begin):
@@ -108,7 +106,7 @@ def test_finishing_a_turn(alice, warm, script, monkeypatch):
 
     found = finished(monkeypatch, lambda: send_message(alice, warm.id, content="Hi"))
 
-    assert 0 < len(found) <= FINISH, "\n".join(found)
+    assert len(found) == 5, "\n".join(found)
 
 
 def test_finishing_a_stateless_turn(alice, warm, script, monkeypatch):
@@ -118,7 +116,7 @@ def test_finishing_a_stateless_turn(alice, warm, script, monkeypatch):
         monkeypatch, lambda: chat_once(alice, messages=[{"role": "user", "content": "Hi"}])
     )
 
-    assert 0 < len(found) <= FINISH - 2, "\n".join(found)
+    assert len(found) == 3, "\n".join(found)
 
 
 @pytest.mark.parametrize("count", [10, 100])

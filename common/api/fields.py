@@ -1,8 +1,9 @@
-"""Serializer fields that refuse what the database cannot hold."""
+"""Serializer fields that take the very type, and refuse what the database cannot hold."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -39,6 +40,49 @@ class TextField(serializers.CharField):
         if not isinstance(data, str):  # DRF would take numbers too
             self.fail("text")
         return super().to_internal_value(data)
+
+
+class IdField(serializers.UUIDField):
+    """An id as we write it: text, never a number."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        value: UUID = super().to_internal_value(data)
+        return value
+
+
+class SwitchField(serializers.BooleanField):
+    """true or false, and no word for them."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class WholeNumberField(serializers.IntegerField):
+    """A number, and no text or truth value that could be read as one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
+class NullIsAbsent(serializers.Field):  # type: ignore[type-arg]
+    """Mixed into an optional field: null is the same as leaving it out."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.allow_null = not self.required  # what the schema tells
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        is_absent = data is None and not self.required
+        found: tuple[bool, Any] = super().validate_empty_values(
+            serializers.empty if is_absent else data
+        )
+        return found
 
 
 class JSONObjectField(serializers.DictField):

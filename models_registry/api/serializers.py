@@ -9,9 +9,10 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from common.api.fields import TextField
+from common.api.fields import IdField, SwitchField, TextField, WholeNumberField
 from common.http import URL_CHARACTERS
 from common.money import BILLION, as_decimal
+from common.text import excerpt
 from models_registry.models import ChatModel, Connection
 from models_registry.models.connection import PERSONAL, SYSTEM
 from models_registry.services.connections import KEY_CHARACTERS
@@ -23,11 +24,21 @@ _HIGHEST_PRICE = 1_000_000
 _MOST_GRANTS = 1_000
 
 
+class LineField(TextField):
+    default_error_messages = {"unprintable": _("A name is one line of text.")}
+
+    def to_internal_value(self, data: Any) -> str:
+        line = super().to_internal_value(data)
+        if not line.isprintable():
+            self.fail("unprintable")
+        return line
+
+
 class ConnectionSerializer(serializers.Serializer[Connection]):
     id = serializers.UUIDField(read_only=True)
     scope = serializers.ChoiceField(choices=[SYSTEM, PERSONAL], default=PERSONAL)
     provider = TextField(max_length=32, help_text="openai, openai_compatible or offline.")
-    name = TextField(max_length=settings.NAME_CHARACTERS)
+    name = LineField(max_length=settings.NAME_CHARACTERS)
     base_url = TextField(max_length=URL_CHARACTERS, allow_blank=True, default="")
     api_key = TextField(
         max_length=KEY_CHARACTERS, allow_blank=True, write_only=True, required=False
@@ -35,7 +46,7 @@ class ConnectionSerializer(serializers.Serializer[Connection]):
     api_key_hint = serializers.CharField(
         read_only=True, help_text="The last characters of the key, after an ellipsis."
     )
-    enabled = serializers.BooleanField(default=True)
+    enabled = SwitchField(default=True)
 
 
 class PriceField(serializers.DecimalField):
@@ -43,8 +54,8 @@ class PriceField(serializers.DecimalField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
-            max_digits=16,
-            decimal_places=9,
+            max_digits=13,
+            decimal_places=6,
             min_value=Decimal(0),
             max_value=Decimal(_HIGHEST_PRICE),
             **kwargs,
@@ -60,22 +71,27 @@ class PriceField(serializers.DecimalField):
         return as_decimal(value)
 
 
-class ModelNameField(TextField):
+class ModelNameField(LineField):
     default_error_messages = {"unprintable": _("A name is one line without space around it.")}
 
     def to_internal_value(self, data: Any) -> str:
         name = super().to_internal_value(data)
-        if not name.isprintable() or name != name.strip():
+        if name != name.strip():
             self.fail("unprintable")
         return name
 
 
 class AccessSerializer(serializers.Serializer[Access]):
-    everyone = serializers.BooleanField(default=False)
+    everyone = SwitchField(default=False)
     roles = serializers.ListField(child=TextField(max_length=150), default=list, max_length=100)
-    users = serializers.ListField(
-        child=serializers.UUIDField(), default=list, max_length=_MOST_GRANTS
-    )
+    users = serializers.ListField(child=IdField(), default=list, max_length=_MOST_GRANTS)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        fields: dict[str, Any] = super().to_internal_value(data)
+        # It is replaced as a whole: a misspelt name would take the right away from everybody.
+        if unknown := [excerpt(name) for name in data if name not in self.fields]:
+            raise serializers.ValidationError(dict.fromkeys(unknown, _("This is not known here.")))
+        return fields
 
 
 class ModelSerializer(serializers.Serializer[ChatModel]):
@@ -83,13 +99,13 @@ class ModelSerializer(serializers.Serializer[ChatModel]):
 
     id = serializers.UUIDField(read_only=True)
     name = ModelNameField(max_length=settings.NAME_CHARACTERS)
-    display_name = TextField(max_length=settings.NAME_CHARACTERS, allow_blank=True, required=False)
+    display_name = LineField(max_length=settings.NAME_CHARACTERS, allow_blank=True, required=False)
     scope = serializers.ChoiceField(choices=[SYSTEM, PERSONAL], default=PERSONAL)
     provider = serializers.CharField(source="connection.provider", read_only=True)
-    context_window = serializers.IntegerField(
+    context_window = WholeNumberField(
         min_value=1, max_value=_MOST_TOKENS, allow_null=True, required=False
     )
-    max_output_tokens = serializers.IntegerField(
+    max_output_tokens = WholeNumberField(
         min_value=1, max_value=_MOST_TOKENS, allow_null=True, required=False
     )
     capabilities = serializers.ListField(child=serializers.CharField(), read_only=True)
@@ -105,9 +121,9 @@ class ModelSerializer(serializers.Serializer[ChatModel]):
 class ManagedModelSerializer(ModelSerializer):
     """A model as those see and write it who may change it."""
 
-    connection = serializers.UUIDField(source="connection_id")
+    connection = IdField(source="connection_id")
     upstream_name = ModelNameField(max_length=_LONGEST_UPSTREAM_NAME, required=False)
-    enabled = serializers.BooleanField(required=False)
+    enabled = SwitchField(required=False)
     access = AccessSerializer(required=False)
     fallbacks = serializers.ListField(
         child=ModelNameField(max_length=_LONGEST_UPSTREAM_NAME),

@@ -128,6 +128,20 @@ class TestMaking:
 
         assert answer.status_code == 201
 
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("name", "a\nb"),
+            ("name", "a\u2028b"),
+            ("name", "  "),
+            ("enabled", "yes"),
+            ("enabled", 1),
+            ("enabled", None),
+        ],
+    )
+    def test_a_name_is_one_line_and_a_switch_is_true_or_false(self, api, mina, field, value):
+        assert wrong_fields(api(mina).post("connections", body(**{field: value}))) == {field}
+
     @pytest.mark.parametrize("key", ["a\r\nX: y", "a b", "schlüssel", "a\x7f"])
     def test_a_key_that_would_break_a_header(self, api, mina, key):
         """O5"""

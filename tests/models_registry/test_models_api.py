@@ -123,15 +123,15 @@ class TestMaking:
     def test_one_of_ones_own(self, api, mina, hers):
         answer = api(mina).post(
             "models",
-            {"name": "acme/big:v2", "connection": str(hers.pk), "input_price": "0.123456789"},
+            {"name": "acme/big:v2", "connection": str(hers.pk), "input_price": "0.123456"},
         )
 
         model = ChatModel.objects.get(name="acme/big:v2")
         told = answer.json()
         assert answer.status_code == 201
         assert model.owner == mina
-        assert model.input_price == 123_456_789
-        assert told["input_price"] == "0.123457"
+        assert model.input_price == 123_456_000
+        assert told["input_price"] == "0.123456"
         assert told["upstream_name"] == "acme/big:v2"
         assert told["connection"] == str(hers.pk)
         assert told["access"] == {"everyone": False, "roles": [], "users": []}
@@ -199,14 +199,30 @@ class TestMaking:
             ("context_window", 0),
             ("context_window", "many"),
             ("context_window", 10**10),
+            ("context_window", "5"),
+            ("context_window", 5.0),
+            ("context_window", True),
+            ("max_output_tokens", "5"),
+            ("enabled", "yes"),
+            ("enabled", 1),
+            ("enabled", "true"),
+            ("display_name", "a\nb"),
             ("input_price", "-1"),
             ("input_price", "1e30"),
             ("input_price", "NaN"),
+            ("input_price", "0.0000001"),
+            ("input_price", 1e-7),
+            ("input_price", True),
             ("input_price", None),
             ("output_price", "free"),
             ("access", []),
             ("access", {"roles": "admin"}),
             ("access", {"users": ["x"]}),
+            ("access", {"users": [5]}),
+            ("access", {"everyone": "yes"}),
+            ("access", {"everyone": 1}),
+            ("access", {"evryone": False}),
+            ("access", {"x" * 1_000: True}),
             ("access", {"everyone": True}),
             ("fallbacks", "gpt-4o"),
             ("fallbacks", ["nobody-knows"]),
@@ -243,6 +259,12 @@ class TestMaking:
 
 
 class TestChanging:
+    def test_a_misspelt_access_closes_the_model_to_nobody(self, api, root, mina, system_model):
+        answer = api(root).patch(f"models/{system_model.pk}", {"access": {"evryone": True}})
+
+        assert wrong_fields(answer) == {"access.evryone"}
+        assert "gpt-4o" in names(api(mina).get("models"))
+
     def test_what_was_sent_and_nothing_else(self, api, root, system_model):
         answer = api(root).patch(
             f"models/{system_model.pk}",

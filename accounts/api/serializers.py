@@ -14,7 +14,7 @@ from accounts.names import EMAIL_CHARACTERS
 from accounts.services.people import roles_of
 from accounts.services.profile import known_timezones
 from accounts.services.tokens import TokenPair, issue
-from common.api.fields import JSONObjectField, TextField
+from common.api.fields import JSONObjectField, NullIsAbsent, TextField
 
 # Longer than any password that is taken: the service says how long one may be (S9).
 _PASSWORD_CHARACTERS = 1_100_000
@@ -70,11 +70,16 @@ class RegisterSerializer(serializers.Serializer[dict[str, Any]]):
     password = PasswordField()
 
 
+class LoginNameField(NullIsAbsent, TextField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, max_length=EMAIL_CHARACTERS, **kwargs)
+
+
 class LoginSerializer(serializers.Serializer[dict[str, Any]]):
     """`username` may hold either; `email` is another name for the same field."""
 
-    username = TextField(required=False, max_length=EMAIL_CHARACTERS)
-    email = TextField(required=False, max_length=EMAIL_CHARACTERS)
+    username = LoginNameField()
+    email = LoginNameField()
     password = PasswordField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

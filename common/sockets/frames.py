@@ -40,8 +40,8 @@ def parse_frame(text: str | None) -> Frame:
         raise BadFrame(_("A frame is a JSON object."))
     kind = fields.pop("type", None)
     ref: str | None = None
-    if "ref" in fields:
-        ref = _checked_ref(fields.pop("ref"))
+    if (sent := fields.pop("ref", None)) is not None:
+        ref = _checked_ref(sent)
     if not isinstance(kind, str):
         raise BadFrame(_("A frame has a type."), ref=ref)
     return Frame(kind, ref, fields)

@@ -40,6 +40,17 @@ def test_the_address_may_come_under_its_own_name(api, mina):
     assert answer.status_code == 200
 
 
+def test_a_name_that_is_null_is_one_that_was_left_out(api, mina):
+    by_address = api.post(
+        "auth/login", {"username": None, "email": mina.email, "password": PASSWORD}
+    )
+    by_name = api.post("auth/login", {"username": "mina", "email": None, "password": PASSWORD})
+    by_none = api.post("auth/login", {"username": None, "email": None, "password": PASSWORD})
+
+    assert (by_address.status_code, by_name.status_code) == (200, 200)
+    assert problem(by_none) == (400, "invalid")
+
+
 def test_a_sign_in_leaves_a_device_and_no_cookie(api, mina):
     """S18: JSON sign-in sets no cookie."""
     answer = api.client.post(

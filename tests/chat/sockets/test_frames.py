@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from models_registry.providers.base import Finished, TextDelta
 from tests.asgi import Closed, Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,7 +56,7 @@ async def test_a_bad_frame_is_told_and_the_socket_stays(serving, token, frame):
         await socket.quiet()
 
 
-@pytest.mark.parametrize("ref", ["", "r" * 65, 5, None, ["a"], {"a": 1}, True])
+@pytest.mark.parametrize("ref", ["", "r" * 65, 5, ["a"], {"a": 1}, True])
 async def test_a_ref_that_is_none_is_refused_and_not_echoed(serving, token, ref):
     """W9."""
     async with Socket(token=token) as socket:
@@ -63,6 +64,25 @@ async def test_a_ref_that_is_none_is_refused_and_not_echoed(serving, token, ref)
 
         assert (told["type"], told["ref"]) == ("error", None)
         await socket.quiet()
+
+
+async def test_null_in_an_optional_field_is_the_same_as_leaving_it_out(
+    serving, token, conversation, script
+):
+    script(TextDelta("Hi"), Finished("stop"))
+    chat = {"type": "chat", "conversation_id": str(conversation.id), "content": "Hi"}
+    optional = dict.fromkeys(("ref", "model", "idempotency_key", "attachments"))
+
+    async with Socket(token=token) as socket:
+        socket.send(chat | optional)
+        events = await socket.until("chat_complete", "error")
+        assert events[-1]["type"] == "chat_complete"
+        assert "ref" not in events[0]
+
+        message_id = events[-1]["message_id"]
+        socket.send({"type": "resume", "message_id": message_id, "after": None, "ref": None})
+        assert await socket.until("chat_complete", "error") == events
+        assert await socket.ask({"type": "ping", "ref": None}) == {"type": "pong"}
 
 
 async def test_a_ref_comes_back_with_the_error_of_its_frame(serving, token):

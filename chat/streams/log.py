@@ -93,14 +93,15 @@ class TurnLog:
     def accept(self, event: Event, content: str, reasoning: str) -> None:
         """Append a chunk that was numbered already, here or in another process."""
         with self._lock:
-            if self.ended:
+            if self.ended_at is not None:
                 return
             if content:
                 self.text.append(content)
             if reasoning:
                 self.reasoning.append(reasoning)
             self._push(event)
-        self._wake()
+        if self._waiters:
+            self._wake()
 
     def replace(self, seq: int, content: str, reasoning: str) -> None:
         """Go on from a snapshot: everything up to `seq` is `content`."""

@@ -23,15 +23,16 @@ async def read_turn(ref: TurnRef, *, after: int = -1) -> AsyncGenerator[list[Eve
     try:
         while True:
             batch = log.after(after)
-            if not batch and (end := log.end_event()):
+            if not batch:
+                end = log.end_event() if log.ended else None
+                if end is None:
+                    await log.changed(after)
+                    continue
                 batch = [end]
-            if batch:
-                yield batch
-                after = batch[-1].seq
-                if batch[-1].is_end:
-                    return
-            else:
-                await log.changed(after)
+            yield batch
+            after = batch[-1].seq
+            if batch[-1].is_end:
+                return
     finally:
         log.readers -= 1
 

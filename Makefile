@@ -42,7 +42,7 @@ format: $(DEV) ## Lay out the code and mend what can be mended
 	$(RUN) -m ruff format .
 
 bench: $(DEV) ## Measure streaming against a bare relay (docs/performance.md); takes about two minutes
-	$(RUN) -m bench.run
+	$(RUN) -m bench.run --postgres '$(POSTGRES_URL)'
 
 requirements: $(DEV) ## Pin requirements*.in anew into requirements*.txt, with hashes
 	UV_CUSTOM_COMPILE_COMMAND='make requirements' $(UV_COMPILE) requirements.in -o requirements.txt

@@ -8,14 +8,22 @@ from channels.routing import URLRouter
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.urls import re_path
+from django.utils.translation import gettext_lazy as _
 
 from chat import routing as chat
-from common.unrouted import UnroutedSocket
+from common import errors
+from common.sockets.refusals import Refusing
+
+# Django's types know views only.
+_no_socket: Any = Refusing(errors.NotFound())
+_no_host = Refusing(
+    errors.PermissionDenied(_("This host name is not served here (ALLOWED_HOSTS)."))
+)
 
 
 def websocket_urlpatterns() -> list[Any]:
     """The routes of every app that has any; what none of them knows is refused at the handshake."""
-    return [*chat.websocket_urlpatterns, re_path(r"", UnroutedSocket.as_asgi())]
+    return [*chat.websocket_urlpatterns, re_path(r"", _no_socket)]
 
 
 class HostCheck:
@@ -30,7 +38,7 @@ class HostCheck:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"")
         domain, _port = split_domain_port(host.decode("latin-1"))
         known = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
-        await (self.app if known else UnroutedSocket.as_asgi())(scope, receive, send)
+        await (self.app if known else _no_host)(scope, receive, send)
 
 
 def router() -> URLRouter:

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
@@ -20,7 +19,6 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import Serializer
-from uuid_utils.compat import uuid7
 
 from common import errors, lifecycle, rates
 from common.addresses import address_key, client_address
@@ -28,7 +26,7 @@ from common.db import in_thread
 from common.problems import as_app_error
 from common.sockets.frames import BadFrame, Frame, error_frame, parse_frame
 from common.sockets.outbox import Outbox, Send
-from common.sockets.refusals import deny
+from common.sockets.refusals import deny, language_of, request_id_of
 from common.sockets.registry import Bucket, sockets
 
 logger = structlog.get_logger(__name__)
@@ -88,10 +86,11 @@ class SocketConsumer(AsyncWebsocketConsumer):
         )
         self.bad_frames: deque[float] = deque(maxlen=settings.SOCKET_BAD_FRAMES_PER_MINUTE)
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=uuid7().hex)
+        self.request_id = request_id_of(scope)
+        structlog.contextvars.bind_contextvars(request_id=self.request_id)
         sockets.enter()
         try:
-            with translation.override(self.language()):
+            with translation.override(language_of(scope)):
                 while True:
                     await self.dispatch(await receive())
         except StopConsumer:
@@ -144,7 +143,7 @@ class SocketConsumer(AsyncWebsocketConsumer):
 
     async def deny(self, refusal: errors.AppError) -> None:
         """Answer the handshake with a status. Raises StopConsumer."""
-        await deny(self.scope, self.say, refusal)
+        await deny(self.scope, self.say, refusal, request_id=self.request_id)
         raise StopConsumer
 
     async def refuse(self, refusal: errors.AppError) -> None:
@@ -177,12 +176,6 @@ class SocketConsumer(AsyncWebsocketConsumer):
         if gone is not None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(gone.wait(), GONE_SECONDS)
-
-    def language(self) -> str:
-        headers = {name: value.decode("latin-1") for name, value in self.scope.get("headers", ())}
-        asked = {"HTTP_ACCEPT_LANGUAGE": headers.get(b"accept-language", "")}
-        request: Any = SimpleNamespace(COOKIES={}, META=asked)
-        return translation.get_language_from_request(request)
 
     # -- frames ----------------------------------------------------------------------------
     async def received(self, text: str | None) -> None:

@@ -292,13 +292,17 @@ def _control_key(owner: str) -> bytes:
 
 def _add(pipe: Any, turn_id: UUID, entry: list[Event], *, create: bool) -> None:
     lines = b"\n".join(event.data for event in entry)
-    pipe.xadd(
+    # The client's own `xadd` takes longer to put this together than to send it.
+    pipe.execute_command(
+        "XADD",
         _key(turn_id),
-        {_LINES: lines},
-        id=f"{entry[-1].seq + 1}-0",
-        nomkstream=not create,
-        maxlen=settings.TURN_LOG_REDIS_ENTRIES,
-        approximate=True,
+        *(() if create else ("NOMKSTREAM",)),
+        "MAXLEN",
+        "~",
+        settings.TURN_LOG_REDIS_ENTRIES,
+        f"{entry[-1].seq + 1}-0",
+        _LINES,
+        lines,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from functools import partial
+from typing import Any
 
 import pytest
 import structlog
@@ -89,7 +90,7 @@ def test_a_turn_runs_in_an_empty_context_with_its_request_id_and_language(
 ):
     """A context that is inherited holds the request's thread, which is gone when it finishes."""
     of_the_request = contextvars.ContextVar("of_the_request", default="nothing")
-    seen = {}
+    seen: dict[str, Any] = {}
     real = attempts._converse  # noqa: SLF001 the first thing a turn does
 
     async def look(turn, outcome):

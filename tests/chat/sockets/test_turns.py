@@ -243,35 +243,6 @@ async def test_the_socket_that_began_a_turn_hears_each_event_once(
     assert events[0]["ref"] == "mine"
 
 
-async def test_joining_a_turn_that_was_announced_tells_its_start_once(
-    serving, alice, token, conversation, script
-):
-    """T2: the `ref` comes with what the frame gets first."""
-    gate = Gate()
-    script(TextDelta("a"), gate, TextDelta("b"), Finished("stop"))
-
-    async with Socket(token=token) as socket:
-        await socket.quiet()
-        await in_thread(send_message)(alice, conversation.id, content="Hi", idempotency_key="k")
-        start = await socket.receive()
-        socket.send(say(conversation, idempotency_key="k", ref="mine"))
-        joined = await socket.receive()
-        gate.open()
-        rest = await socket.until(*ENDS)
-        await look_once()
-        await socket.quiet()
-
-    told = [start, joined, *rest]
-    assert [event["type"] for event in told] == [
-        "chat_start",
-        "chat_chunk",
-        "chat_chunk",
-        "chat_complete",
-    ]
-    assert [event.get("ref") for event in told] == [None, "mine", None, None]
-    assert await Turn.objects.acount() == 1
-
-
 async def test_without_any_nudge_a_look_brings_what_began_and_ended(
     serving, alice, token, conversation, script, monkeypatch
 ):

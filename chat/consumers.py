@@ -61,8 +61,7 @@ class ChatConsumer(SignedInConsumer):
         self.key = uuid7().hex
         self.opened_at = timezone.now()
         self.followers: dict[UUID, asyncio.Task[None]] = {}
-        # Of each turn: was its start announced, as of one begun elsewhere?
-        self.known: OrderedDict[UUID, bool] = OrderedDict()
+        self.known: OrderedDict[UUID, None] = OrderedDict()
         self.beginning = 0
         self.idle = asyncio.Event()
         self.idle.set()
@@ -89,9 +88,8 @@ class ChatConsumer(SignedInConsumer):
         with self.begins_turn():
             started = await in_thread(self.begin)(**fields)
             self.know(started.ref)
-        # A turn that this frame's key began elsewhere may have been announced: one start is enough.
-        after = 0 if self.known[started.ref.turn_id] else -1
-        self.follow(started.ref, after=after, ref=ref)
+        # From its start also where the key joined a turn that was announced: who asks is answered.
+        self.follow(started.ref, ref=ref)
 
     def begin(
         self,
@@ -193,7 +191,7 @@ class ChatConsumer(SignedInConsumer):
                 self.idle.set()
 
     def know(self, turn: TurnRef) -> None:
-        self.known.setdefault(turn.turn_id, False)
+        self.known[turn.turn_id] = None
         if len(self.known) > KNOWN_TURNS:
             self.known.popitem(last=False)
 
@@ -231,7 +229,6 @@ class ChatConsumer(SignedInConsumer):
             async for batch in batches:
                 await self.idle.wait()  # a frame of ours may be joining it
                 self.outbox.put(batch[0].data)
-                self.known[turn.turn_id] = True
                 break
         end = await end_of(turn)
         await self.outbox.room()

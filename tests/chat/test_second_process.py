@@ -50,21 +50,22 @@ def elsewhere(tmp_path):
             REDIS_URL=settings.REDIS_URL,
             DJANGO_SETTINGS_MODULE="config.settings_test",
         )
-        process = subprocess.Popen(
-            [sys.executable, "-c", BEGIN, *map(str, arguments)],
-            cwd=ROOT,
-            env=variables,
-            stdout=subprocess.PIPE,
-            stderr=(tmp_path / "errors").open("wb"),
-            text=True,
-        )
+        with (tmp_path / "errors").open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-c", BEGIN, *map(str, arguments)],
+                cwd=ROOT,
+                env=variables,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         started.append(process)
         return process
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def test_a_second_process_reads_the_same_bytes_from_every_position(

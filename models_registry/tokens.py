@@ -6,7 +6,7 @@ import base64
 import gzip
 import threading
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ O200K = "o200k_base"
 # A text that is too long to count is estimated from samples: BPE is not linear on every input.
 _SAMPLES = 10
 _SAMPLE_CHARACTERS = 2_000
+# Counts of texts up to this length are kept: some 16 MB of text at the most.
+_REMEMBERED_CHARACTERS = 4_000
 
 # What a message costs beside its text, and what starts the answer (OpenAI's cookbook).
 _PER_MESSAGE = 4
@@ -80,6 +82,8 @@ def count(text: str, encoding: str) -> int:
     """
     if not text:
         return 0
+    if len(text) <= _REMEMBERED_CHARACTERS:
+        return _remembered(text, encoding)
     if len(text) <= settings.TOKEN_ESTIMATE_CHARACTERS:
         return _exact(text, encoding)
     step = (len(text) - _SAMPLE_CHARACTERS) / (_SAMPLES - 1)
@@ -138,6 +142,12 @@ def _part(part: dict[str, Any], encoding: str) -> int:
         return _PER_IMAGE
     text = part.get("text")
     return count(text, encoding) if isinstance(text, str) else 0
+
+
+@lru_cache(1_024)
+def _remembered(text: str, encoding: str) -> int:
+    """A conversation's messages are counted again at each of its turns."""
+    return _exact(text, encoding)
 
 
 def _exact(text: str, encoding: str) -> int:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 from channels.db import database_sync_to_async
-from django.db import close_old_connections, connection, transaction
+from django.db import OperationalError, close_old_connections, connection, transaction
+from django.utils.translation import gettext as _
+
+from common.errors import Unavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_QUERY_CANCELED = "57014"  # PostgreSQL's, for a statement timeout as well
+# How often SQLite asks whether to go on, in steps of its machine: a row takes about ten.
+_SQLITE_STEPS = 1_000
 
 # Reentrant: what runs on commit may write too.
 _sqlite_writer = threading.RLock()
@@ -31,6 +40,52 @@ def write_transaction() -> Iterator[None]:
         return
     with _sqlite_writer, transaction.atomic():
         yield
+
+
+@contextmanager
+def bounded_query(seconds: float) -> Iterator[None]:
+    """For reads that a caller can make slow: ends a statement that takes longer than `seconds`.
+
+    Raises Unavailable then. Not for use within a transaction.
+    """
+    bounded = _bounded_in_sqlite if connection.vendor == "sqlite" else _bounded_in_postgresql
+    try:
+        with bounded(seconds):
+            yield
+    except OperationalError as error:
+        if not _was_ended(error):
+            raise
+        raise Unavailable(_("This took too long. Look for something more particular.")) from error
+
+
+@contextmanager
+def _bounded_in_sqlite(seconds: float) -> Iterator[None]:
+    ends_at = time.monotonic() + seconds
+    connection.ensure_connection()
+    # Held on to: closing Django's connection on the way must not leave the handler in place.
+    here: sqlite3.Connection = connection.connection
+    here.set_progress_handler(lambda: time.monotonic() >= ends_at, _SQLITE_STEPS)
+    try:
+        yield
+    finally:
+        here.set_progress_handler(None, 0)
+
+
+@contextmanager
+def _bounded_in_postgresql(seconds: float) -> Iterator[None]:
+    # Durable: in somebody else's transaction the timeout would stay until that one ends.
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            milliseconds = max(1, round(seconds * 1_000))  # 0 would mean without end
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(milliseconds)])
+        yield
+
+
+def _was_ended(error: OperationalError) -> bool:
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error):
+        return cause.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT
+    return getattr(cause, "sqlstate", None) == _QUERY_CANCELED
 
 
 def release_connection() -> None:

@@ -7,11 +7,17 @@ from threading import current_thread, get_ident
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from chat.models import Conversation
-from common.db import in_thread, write_transaction
+from common.db import bounded_query, in_thread, write_transaction
+from common.errors import Unavailable
 from tests.chat.threads import all_at_once
+
+ENDLESS = """
+    WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 100000000)
+    SELECT count(*) FROM number
+"""
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,3 +105,35 @@ async def test_what_work_raises_arrives(row):
 
     with pytest.raises(LookupError):
         await in_thread(fail)()
+
+
+def ask(sql: str) -> object:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0]
+
+
+def test_a_query_that_takes_too_long_is_ended_and_told(row):
+    """I11"""
+    with pytest.raises(Unavailable, match="too long"), bounded_query(0.05):
+        ask(ENDLESS)
+
+    assert ask("SELECT 1") == 1
+
+
+def test_a_bound_of_nothing_still_is_one(row):
+    """I11: to PostgreSQL a timeout of 0 is none."""
+    with pytest.raises(Unavailable), bounded_query(0):
+        ask(ENDLESS)
+
+
+def test_what_follows_a_bounded_query_takes_as_long_as_it_likes(row):
+    with bounded_query(0):
+        pass
+
+    assert ask(ENDLESS.replace("100000000", "30000")) == 30_000
+
+
+def test_another_failure_of_a_bounded_query_stays_what_it_is(row):
+    with pytest.raises(OperationalError, match="away"), bounded_query(5):
+        raise OperationalError("away")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -20,6 +21,7 @@ from chat.models import Conversation, Message
 from chat.services import conversations
 from common.api import query
 from common.api.views import ApiViewSet
+from common.db import bounded_query
 from common.errors import NotFound
 
 # How `?ordering=` spells it -> what it sorts by. The id decides between equals.
@@ -64,7 +66,10 @@ class ConversationViewSet(ApiViewSet):
         if text := query.search(request):
             said = Message.objects.filter(conversation=OuterRef("pk"), content__icontains=text)
             rows = rows.filter(Q(title__icontains=text) | Exists(said))
-        page = self.paginate_queryset(rows)
+            with bounded_query(settings.SEARCH_SECONDS):
+                page = self.paginate_queryset(rows)
+        else:
+            page = self.paginate_queryset(rows)
         return self.get_paginated_response(ConversationSerializer(page, many=True).data)
 
     @extend_schema(request=NewConversationSerializer, responses={201: ConversationSerializer})

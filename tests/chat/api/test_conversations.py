@@ -10,6 +10,7 @@ from models_registry.providers.base import Finished, TextDelta
 from quotas.models import Hold
 from tests.chat.api.rest import Rest
 from tests.chat.conftest import Gate
+from tests.chat.rows import chain
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -188,6 +189,18 @@ def test_a_query_outside_its_values_is_invalid(rest, conversation, query):
     answer = rest("get", f"conversations?{query}")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+
+
+def test_a_search_that_takes_too_long_is_refused(rest, conversation, settings):
+    """I11: ends in 2 s; here, in none."""
+    chain(conversation, 500, content="word " * 1_000)
+    settings.SEARCH_SECONDS = 0
+
+    answer = rest("get", "conversations?q=absent")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert "too long" in answer.json()["detail"]
+    assert rest("get", "conversations").status_code == 200
 
 
 def test_a_cursor_is_good_for_its_list_and_caller_only(rest, stranger, alice, charlie, model):

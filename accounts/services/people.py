@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
 from accounts.models import Letter, Role, User
@@ -77,18 +79,28 @@ def activate(user: User, *, actor: User | None) -> User:
 
 
 def change_email(user: User, email: str, *, actor: User | None) -> User:
-    """Set an address that nobody has confirmed; the old one is told. Raises Invalid."""
+    """Set an address that nobody has confirmed. Raises Invalid, Conflict."""
     check_may_manage(actor, user)
-    old = user.email
-    user.email = registration.free_email(email, user=user)
-    if user.email == old:
-        return user
-    with write_transaction():
-        user.email_verified_at, user.pending_email = None, ""
-        user.save(update_fields=["email", "email_verified_at", "pending_email"])
-        recovery.forget_links(user.pk)
-        mails.post(Letter.EMAIL_CHANGED, address=old, user=user)
+    address = registration.free_email(email, user=user)
+    if address != user.email:
+        store_email(user, address, verified_at=None)
     return user
+
+
+def store_email(user: User, address: str, *, verified_at: datetime | None) -> None:
+    """Store it, tell the old address, and end every mailed link.
+
+    Raises Conflict when the address became somebody else's since it was looked up.
+    """
+    old = user.email
+    try:
+        with write_transaction():
+            user.email, user.pending_email, user.email_verified_at = address, "", verified_at
+            user.save(update_fields=["email", "pending_email", "email_verified_at"])
+            recovery.forget_links(user.pk)
+            mails.post(Letter.EMAIL_CHANGED, address=old, user=user)
+    except IntegrityError as error:
+        raise Conflict(_("This address belongs to another account by now.")) from error
 
 
 def sign_out_everywhere(user: User, *, actor: User | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -56,20 +56,13 @@ def update_profile(
 
 
 def confirm_email(*, uid: str, token: str) -> User:
-    """The new mailbox answered: its address is the person's from now on. Raises TokenInvalid."""
+    """The new mailbox answered: its address is the person's from now on. Raises TokenInvalid,
+    Conflict."""
     link = recovery.find_link(MailLink.Purpose.CONFIRM_EMAIL, uid=uid, token=token)
-    user, old = link.user, link.user.email
-    try:
-        with write_transaction():
-            user.email, user.pending_email = link.address, ""
-            user.email_verified_at = timezone.now()
-            user.save(update_fields=["email", "pending_email", "email_verified_at"])
-            recovery.spend(link)
-            recovery.forget_links(user.pk)
-            mails.post(Letter.EMAIL_CHANGED, address=old, user=user)
-    except IntegrityError as error:
-        raise Conflict(_("This address belongs to another account by now.")) from error
-    return user
+    with write_transaction():
+        recovery.spend(link)
+        people.store_email(link.user, link.address, verified_at=timezone.now())
+    return link.user
 
 
 def change_password(caller: Caller, *, old: str, new: str, address: str) -> None:

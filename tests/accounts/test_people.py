@@ -281,6 +281,22 @@ def test_an_address_that_cannot_be_is_refused(mina, person, email):
     assert User.objects.get(username="mina").email == "mina@example.org"
 
 
+def test_an_address_taken_since_it_was_looked_up_is_told(mina, person, mailoutbox, monkeypatch):
+    """S12: the database has the last word, and that is no bug."""
+
+    def free_until_now(email, *, user):
+        person("olga", email=email)
+        return email
+
+    monkeypatch.setattr("accounts.services.registration.free_email", free_until_now)
+
+    with pytest.raises(Conflict, match="belongs to another account"):
+        people.change_email(mina, "new@example.org", actor=None)
+
+    assert User.objects.get(username="mina").email == "mina@example.org"
+    assert not mailoutbox
+
+
 def test_the_same_address_again_is_no_news(mina, committed, mailoutbox):
     with committed():
         people.change_email(mina, mina.email, actor=None)

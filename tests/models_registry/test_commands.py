@@ -17,8 +17,10 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("built_in")]
 
 @pytest.fixture
 def run(capsys, monkeypatch):
-    def run(*words, stdin="", as_json=True):
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+    def run(*words, stdin="", terminal=False, as_json=True):
+        keyboard = io.StringIO(stdin)
+        monkeypatch.setattr(keyboard, "isatty", lambda: terminal)
+        monkeypatch.setattr("sys.stdin", keyboard)
         out = io.StringIO()
         call_command(*words, *(["--format", "json"] if as_json else []), stdout=out)
         return json.loads(out.getvalue()) if as_json else out.getvalue()
@@ -44,12 +46,30 @@ class TestConnection:
     def test_add_asks_for_the_key(self, run, upstream, monkeypatch):
         monkeypatch.setattr("getpass.getpass", lambda _prompt: KEY)
 
-        run(*add(upstream))
+        run(*add(upstream), terminal=True)
 
         assert endpoint_of(Connection.objects.get(name="Ours"), None).api_key == KEY
 
     def test_add_without_a_key(self, run, upstream):
         assert run(*add(upstream, "--no-key"))["key"] is None
+
+    def test_add_without_a_terminal_to_ask_is_a_usage_error(self, run, upstream):
+        with pytest.raises(CommandError, match="--key-stdin") as refused:
+            run(*add(upstream))
+
+        assert refused.value.returncode == 2
+        assert not Connection.objects.filter(name="Ours").exists()
+
+    def test_an_end_of_input_instead_of_a_key_is_a_usage_error(self, run, upstream, monkeypatch):
+        def leave(_prompt):
+            raise EOFError
+
+        monkeypatch.setattr("getpass.getpass", leave)
+
+        with pytest.raises(CommandError, match="--no-key") as refused:
+            run(*add(upstream), terminal=True)
+
+        assert refused.value.returncode == 2
 
     def test_add_takes_no_key_as_an_argument(self, run, upstream):
         """K5: it would show in the list of processes and in the shell's history."""

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from common.commands import Answer, CliGroup, Refused
+from common.commands import Answer, CliGroup, Refused, usage_error
 from common.errors import NotFound
 from models_registry.models import Connection
 from models_registry.models.connection import SYSTEM
@@ -73,7 +73,12 @@ def _key(options: dict[str, Any]) -> str:
         return ""
     if options["key_stdin"]:
         return sys.stdin.readline().strip()
-    return getpass.getpass(_("API key (empty for none): ")).strip()
+    if not sys.stdin.isatty():
+        raise usage_error(_("Without a terminal the key comes with --key-stdin; or say --no-key."))
+    try:
+        return getpass.getpass(_("API key (empty for none): ")).strip()
+    except EOFError as error:
+        raise usage_error(_("No key was given. Without one say --no-key.")) from error
 
 
 def _tested(connection: Connection) -> Outcome:

@@ -71,7 +71,7 @@ class PriceField(serializers.DecimalField):
         return as_decimal(value)
 
 
-class ModelNameField(LineField):
+class OneLineField(LineField):
     default_error_messages = {"unprintable": _("A name is one line without space around it.")}
 
     def to_internal_value(self, data: Any) -> str:
@@ -98,7 +98,7 @@ class ModelSerializer(serializers.Serializer[ChatModel]):
     """What everybody sees of a model that they may use."""
 
     id = serializers.UUIDField(read_only=True)
-    name = ModelNameField(max_length=settings.NAME_CHARACTERS)
+    name = OneLineField(max_length=settings.NAME_CHARACTERS)
     display_name = LineField(max_length=settings.NAME_CHARACTERS, allow_blank=True, required=False)
     scope = serializers.ChoiceField(choices=[SYSTEM, PERSONAL], default=PERSONAL)
     provider = serializers.CharField(source="connection.provider", read_only=True)
@@ -122,11 +122,11 @@ class ManagedModelSerializer(ModelSerializer):
     """A model as those see and write it who may change it."""
 
     connection = IdField(source="connection_id")
-    upstream_name = ModelNameField(max_length=_LONGEST_UPSTREAM_NAME, required=False)
+    upstream_name = OneLineField(max_length=_LONGEST_UPSTREAM_NAME, required=False)
     enabled = SwitchField(required=False)
     access = AccessSerializer(required=False)
     fallbacks = serializers.ListField(
-        child=ModelNameField(max_length=_LONGEST_UPSTREAM_NAME),
+        child=OneLineField(max_length=_LONGEST_UPSTREAM_NAME),
         required=False,
         max_length=MOST_FALLBACKS,
         help_text="Names of models, in the order they are tried.",

@@ -11,7 +11,7 @@ COMMENT = b": keep-alive\n\n"
 _LINE_SEPARATORS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 
 
-def dump(data: object) -> bytes:
+def dump_line(data: object) -> bytes:
     """`data` as one line of JSON, without U+2028, U+2029.
 
     Lines are kept by the hundred. orjson's own bytes hold all of the buffer they were written in,
@@ -25,5 +25,5 @@ def dump(data: object) -> bytes:
 
 
 def encode(event: str, event_id: str, data: bytes) -> bytes:
-    """One event; `data` is a line from `dump`."""
+    """One event; `data` is a line from `dump_line`."""
     return b"event: %b\nid: %b\ndata: %b\n\n" % (event.encode(), event_id.encode(), data)

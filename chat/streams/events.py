@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from common.money import as_decimal
-from common.sse import dump
+from common.sse import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def start(ref: TurnRef, *, user_message: dict[str, Any] | None, model: str) -> E
     return Event(
         0,
         START,
-        dump(
+        dump_line(
             {
                 "type": START,
                 "seq": 0,
@@ -79,11 +79,11 @@ def chunk(
     tool_call: dict[str, Any] | None = None,
 ) -> Event:
     # Put together by hand: of all events this is the one that there are many of.
-    line = b'%b%d,"content":%b' % (_chunk_head(message_id), seq, dump(content))
+    line = b'%b%d,"content":%b' % (_chunk_head(message_id), seq, dump_line(content))
     if reasoning:
-        line += b',"reasoning":' + dump(reasoning)
+        line += b',"reasoning":' + dump_line(reasoning)
     if tool_call:
-        line += b',"tool_call":' + dump(tool_call)
+        line += b',"tool_call":' + dump_line(tool_call)
     return Event(seq, CHUNK, line + b"}")
 
 
@@ -96,12 +96,12 @@ def snapshot(message_id: UUID, seq: int, content: str, *, reasoning: str = "") -
     }
     if reasoning:
         body["reasoning"] = reasoning
-    return Event(seq, SNAPSHOT, dump(body))
+    return Event(seq, SNAPSHOT, dump_line(body))
 
 
 def complete(message_id: UUID, seq: int, message: dict[str, Any]) -> Event:
     body = {"type": COMPLETE, "message_id": message_id, "seq": seq, "message": message}
-    return Event(seq, COMPLETE, dump(body))
+    return Event(seq, COMPLETE, dump_line(body))
 
 
 def error(message_id: UUID, seq: int, code: str, detail: str) -> Event:
@@ -112,7 +112,7 @@ def error(message_id: UUID, seq: int, code: str, detail: str) -> Event:
         "code": code,
         "detail": detail,
     }
-    return Event(seq, ERROR, dump(body))
+    return Event(seq, ERROR, dump_line(body))
 
 
 def timestamp(moment: datetime | None) -> str | None:

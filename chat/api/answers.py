@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -100,13 +101,18 @@ def json(body: dict[str, Any], *, status: int = 200) -> HttpResponse:
 
 def failure(answer: Answer) -> errors.AppError:
     """What a turn failed with, as the error that REST tells."""
-    kind = _kinds(errors.AppError).get(answer.code, errors.Internal)
+    kind = _kinds().get(answer.code, errors.Internal)
     return kind(answer.detail)
 
 
-def _kinds(parent: type[errors.AppError]) -> dict[str, type[errors.AppError]]:
+@functools.cache
+def _kinds() -> dict[str, type[errors.AppError]]:
     """The class that defined each code."""
+    return _kinds_below(errors.AppError)
+
+
+def _kinds_below(parent: type[errors.AppError]) -> dict[str, type[errors.AppError]]:
     found = {parent.code: parent} if "code" in vars(parent) else {}
     for child in parent.__subclasses__():
-        found |= _kinds(child)
+        found |= _kinds_below(child)
     return found

@@ -81,7 +81,7 @@ def _erase(conversation_id: UUID) -> None:
     turns = Turn.objects.filter(conversation=conversation_id)
     ended = forget_turns(list(turns.running().select_for_update()))
     turns.update(conversation=None, message=None, text="", reasoning="")
-    Message.objects.filter(conversation=conversation_id).delete()
+    Message.objects.filter(conversation=conversation_id).erase()
     Conversation.objects.filter(pk=conversation_id).delete()
     transaction.on_commit(partial(tell_gone, ended))
 

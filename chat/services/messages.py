@@ -114,7 +114,7 @@ def delete_message(caller: Caller, message_id: UUID) -> None:
         turns = Turn.objects.filter(message_id__in=doomed)
         ended = forget_turns(list(turns.running()))
         turns.update(conversation=None, message=None, text="", reasoning="")
-        Message.objects.filter(pk__in=doomed).delete()
+        Message.objects.filter(pk__in=doomed).erase()
         left = Message.objects.filter(conversation=conversation).aggregate(count=Count("id"))
         Conversation.objects.filter(pk=conversation.pk).update(message_count=left["count"])
         transaction.on_commit(partial(tell_gone, ended))

@@ -7,6 +7,8 @@ from functools import partial
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.signals import user_erasing
 from chat.models import Conversation, IdempotencyRecord, Message, Turn
@@ -99,6 +101,23 @@ def test_a_deleted_question_takes_its_answer_and_all_that_followed(alice, conver
     assert left == {made[0].id, made[1].id, *(each.id for each in others)}
     conversation.refresh_from_db()
     assert conversation.message_count == 4
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["a conversation", "a message"])
+def test_deleting_reads_no_text(alice, conversation, whole):
+    """A conversation of a hundred megabytes is deleted without being loaded."""
+    root = chain(conversation, 4)[0]
+
+    with CaptureQueriesContext(connection) as asked:
+        if whole:
+            delete_conversation(alice, conversation.id)
+        else:
+            delete_message(alice, root.id)
+
+    assert not Message.objects.exists()
+    read = [each["sql"] for each in asked if each["sql"].startswith("SELECT")]
+    loaded = [sql for sql in read if '"chat_message"."content"' in sql]
+    assert len(loaded) == (0 if whole else 1)  # the one that is asked for
 
 
 def test_a_message_of_nobody_or_somebody_else_is_not_found(alice, charlie, conversation):

@@ -7,6 +7,7 @@ import logging.config
 from typing import Any
 
 import structlog
+from redis.exceptions import RedisError
 
 _QUIET = (
     "asyncio",
@@ -20,6 +21,7 @@ _QUIET = (
     "kombu",
     "openai",
 )
+_OUTAGE_SECONDS = 60
 
 
 def configure(options: dict[str, Any]) -> None:
@@ -46,7 +48,7 @@ def configure(options: dict[str, Any]) -> None:
                     ],
                 }
             },
-            "filters": {"bugs": {"()": OnlyBugs}},
+            "filters": {"bugs": {"()": OnlyBugs}, "outages": {"()": OneLineAnOutage}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": options["level"]},
             "loggers": {
@@ -55,6 +57,7 @@ def configure(options: dict[str, Any]) -> None:
                 "uvicorn.access": {"level": "CRITICAL"},
                 "uvicorn.error": {"level": "WARNING"},
                 "celery": {"level": "WARNING"},
+                "channels_redis.pubsub": {"filters": ["outages"]},
             },
         }
     )
@@ -71,6 +74,26 @@ class OnlyBugs(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return bool(record.exc_info)
+
+
+class OneLineAnOutage(logging.Filter):
+    """While Redis is away channels_redis writes a traceback a second; a line a minute says it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told_at = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, RedisError | OSError):
+            return True
+        if record.created - self._told_at < _OUTAGE_SECONDS:
+            return False
+        self._told_at = record.created
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args = "Redis is away: %s", (type(error).__name__,)
+        record.exc_info = None
+        return True
 
 
 def _renderers(form: str) -> list[Any]:

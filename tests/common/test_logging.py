@@ -9,8 +9,9 @@ import logging
 import pytest
 import structlog
 from django.conf import settings
+from redis.exceptions import ConnectionError as RedisAway
 
-from common.logging import configure
+from common.logging import OneLineAnOutage, configure
 from tests.asgi import Request
 
 FORGED = "anna\nERROR all is lost\r\x1b[31mred\u2028end"
@@ -19,6 +20,7 @@ FORGED = "anna\nERROR all is lost\r\x1b[31mred\u2028end"
 @pytest.fixture(params=["console", "json"])
 def logs(request):
     """What is written in one of the two forms."""
+    logging.getLogger("channels_redis.pubsub").filters.clear()  # it remembers what it said
     configure({"level": "INFO", "format": request.param})
     written = io.StringIO()
     handler = logging.getLogger().handlers[0]
@@ -95,3 +97,34 @@ def test_json_lines_are_json():
 
     found = json.loads(written.getvalue())
     assert (found["event"], found["name"], found["level"]) == ("hello", "Zürich", "info")
+
+
+def outage(error: Exception, *, at: float) -> logging.LogRecord:
+    info = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("channels_redis.pubsub", logging.ERROR, "", 0, "Oh", (), info)
+    record.created = at
+    return record
+
+
+def test_an_outage_of_redis_is_a_line_a_minute(logs):
+    """G2: channels_redis writes a traceback a second."""
+    quiet = OneLineAnOutage()
+    records = [outage(RedisAway("secret"), at=1_000 + second) for second in range(121)]
+
+    passed = [record for record in records if quiet.filter(record)]
+
+    assert [record.created for record in passed] == [1_000, 1_060, 1_120]
+    assert {record.getMessage() for record in passed} == {"Redis is away: ConnectionError"}
+    assert not any(record.exc_info for record in passed)
+
+
+def test_channels_redis_is_quiet_about_outages_alone(logs):
+    logger = logging.getLogger("channels_redis.pubsub")
+    logger.handle(outage(RedisAway("secret"), at=9e9))
+    logger.handle(outage(RedisAway("secret"), at=9e9 + 1))
+    logger.handle(outage(ZeroDivisionError("a bug"), at=9e9 + 2))
+
+    written = logs.getvalue()
+    assert written.count("Redis is away") == 1
+    assert "a bug" in written
+    assert "secret" not in written

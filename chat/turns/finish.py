@@ -156,6 +156,8 @@ def _usage_of(ending: Ending) -> tuple[Usage, bool]:
         written = ending.characters // _CHARACTERS_PER_TOKEN
     for call in ending.tool_calls:
         written += count(call["name"] + call["arguments"], ending.encoding)
+    if ending.status == Turn.Status.FAILED and not written and ending.reported is None:
+        return Usage(0, 0), False  # no provider answered: there is nothing to pay for
     return trusted_usage(
         ending.reported, prompt_estimate=ending.prompt_estimate, completion_estimate=written
     )

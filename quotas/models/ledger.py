@@ -73,6 +73,7 @@ class UsageRecord(Record):
     estimated = models.BooleanField(_("estimated"), default=False)
     input_price = models.PositiveBigIntegerField(_("input price"), default=0)
     output_price = models.PositiveBigIntegerField(_("output price"), default=0)
+    cached_price = models.PositiveBigIntegerField(_("cached input price"), default=0)
     cost = models.PositiveBigIntegerField(_("cost"), default=0)
     started_at = models.DateTimeField(_("started at"), db_index=True)
     seconds = models.FloatField(_("seconds"), default=0)

@@ -91,6 +91,7 @@ def settle(used: Used) -> bool:
         estimated=used.estimated,
         input_price=used.prices.input,
         output_price=used.prices.output,
+        cached_price=used.prices.cached,
         cost=cost_of(used.usage, used.prices),
         started_at=used.started_at,
         seconds=used.seconds,

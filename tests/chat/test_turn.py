@@ -93,5 +93,7 @@ def test_a_provider_that_fails_twice_leaves_a_failed_message_and_a_usable_conver
 
     assert (events[-1]["type"], events[-1]["code"]) == ("chat_error", "upstream_error")
     assert Message.objects.get(pk=failed.ref.message_id).status == "failed"
+    unpaid = UsageRecord.objects.get()
+    assert (unpaid.prompt_tokens, unpaid.completion_tokens, unpaid.cost) == (0, 0, 0)
     script(TextDelta("Back."), Finished("stop"))
     assert read(send_message(alice, conversation.id, content="And now?").ref)[-1]["message"]

@@ -163,14 +163,17 @@ class ChatConsumer(SignedInConsumer):
 
     async def announce(self, turn: TurnRef) -> None:
         """Tell of a turn that began elsewhere, once, whoever says so, how often and how late."""
-        milliseconds = turn.turn_id.int >> 80  # UUIDv7
-        if milliseconds < self.opened_at.timestamp() * 1000:
-            return  # it began before this socket was there
         await self.idle.wait()  # it may be the very turn that a frame of ours is beginning
-        if turn.turn_id in self.known or self.is_closing:
+        if not self.is_news(turn):
             return
         self.know(turn)
         self.watch(turn, self.spawn(self.tell_ends(turn), asked=False))
+
+    def is_news(self, turn: TurnRef) -> bool:
+        """Did it begin while this socket was there, and was nothing said of it yet?"""
+        milliseconds = turn.turn_id.int >> 80  # UUIDv7
+        is_later = milliseconds >= self.opened_at.timestamp() * 1000
+        return is_later and turn.turn_id not in self.known and not self.is_closing
 
     def look_at(self, turn: TurnRef) -> None:
         """A look found this turn."""
@@ -244,5 +247,6 @@ async def look_for_turns() -> None:
     users = {socket.identity.user_id for socket in mine}
     for turn in await in_thread(turns_begun_since)(users, timezone.now() - OVERLAP):
         for socket in mine:
-            if socket.identity.user_id == turn.user_id:
+            # Every turn is found by ten looks; a task for each of them would keep a core busy.
+            if socket.identity.user_id == turn.user_id and socket.is_news(turn):
                 socket.loop.call_soon_threadsafe(socket.look_at, turn)

@@ -52,6 +52,8 @@ class BodyLimits:
         if not sent and not _header(scope, b"transfer-encoding"):
             await self.app(scope, receive, send)
             return
+        # A list of our own: what `_Body` adds to it reaches every copy of this scope.
+        scope = {**scope, "headers": list(scope["headers"])}
         body = _Body(scope, receive, limit=limit_of(scope["path"]))
         if sent.isdigit() and int(sent[:20]) > body.limit:
             await body.discard()
@@ -93,7 +95,7 @@ class _Body:
         if self.whole and not _header(self.scope, b"content-length"):
             # DRF takes a request without this header for one without a body.
             length = (b"content-length", str(self.bytes).encode())
-            self.scope["headers"] = [*self.scope["headers"], length]
+            self.scope["headers"].append(length)
         return message
 
     async def discard(self) -> None:

@@ -30,8 +30,8 @@ def test_an_answer_streams_and_is_stored_and_settled(alice, conversation, script
     assert (answer.content, answer.status, answer.model) == ("Hello", "complete", "echo")
     assert events[-1]["message"]["content"] == "Hello"
     assert events[-1]["message"]["usage"]["cost"] == "0.000260"
-    assert Hold.objects.get().status == Hold.Status.SETTLED
-    record = UsageRecord.objects.get()
+    assert Hold.objects.get(turn_id=started.ref.turn_id).status == Hold.Status.SETTLED
+    record = UsageRecord.objects.get(turn_id=started.ref.turn_id)
     assert (record.prompt_tokens, record.completion_tokens, record.cost) == (70, 20, 260_000)
     conversation.refresh_from_db()
     assert (conversation.message_count, conversation.last_position) == (2, 3)
@@ -93,7 +93,7 @@ def test_a_provider_that_fails_twice_leaves_a_failed_message_and_a_usable_conver
 
     assert (events[-1]["type"], events[-1]["code"]) == ("chat_error", "upstream_error")
     assert Message.objects.get(pk=failed.ref.message_id).status == "failed"
-    unpaid = UsageRecord.objects.get()
+    unpaid = UsageRecord.objects.get(turn_id=failed.ref.turn_id)
     assert (unpaid.prompt_tokens, unpaid.completion_tokens, unpaid.cost) == (0, 0, 0)
     script(TextDelta("Back."), Finished("stop"))
     assert read(send_message(alice, conversation.id, content="And now?").ref)[-1]["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from django import forms
@@ -38,7 +39,7 @@ class NewPasswordForm(LinkForm):
     )
 
 
-class LinkPage(View):
+class LinkPage(View, ABC):
     """GET shows what the link allows and spends nothing; POST does it.
 
     A mail scanner that follows the link does no harm.
@@ -75,8 +76,9 @@ class LinkPage(View):
                 form.add_error(field, str(text))
         return self.show(request, 400, link=link, form=form)
 
+    @abstractmethod
     def act(self, **given: str) -> None:
-        raise NotImplementedError
+        """Do what the link allows; raises AppError."""
 
     def show(self, request: HttpRequest, status: int, **context: Any) -> HttpResponse:
         return render(request, self.template, context, status=status)

@@ -35,4 +35,4 @@ def end_session(sender: object, *, request: HttpRequest, user: User | None, **kw
     """Django sends this before it flushes the session."""
     sign_in = request.session.get(SIGN_IN_KEY)
     if user is not None and sign_in:
-        sign_ins.revoke(user.pk, only=UUID(sign_in))
+        sign_ins.sign_out(user, actor=user, only=UUID(sign_in))

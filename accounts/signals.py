@@ -8,8 +8,5 @@ from django.dispatch import Signal
 # A receiver removes what its app keeps of that person; raising undoes the whole.
 user_erasing = Signal()
 
-# Sent after commit. Arguments: user_id, sign_in_ids (None: every sign-in of that person).
-sign_ins_revoked = Signal()
-
 # Sent after commit. Arguments: mail_id. The row of an OutgoingMail waits to be sent.
 mail_waiting = Signal()

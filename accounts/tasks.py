@@ -10,7 +10,7 @@ from celery import shared_task
 from django.dispatch import receiver
 from kombu.exceptions import OperationalError
 
-from accounts.services import lockout, mails, sign_ins
+from accounts.services import mails
 from accounts.signals import mail_waiting
 
 logger = logging.getLogger(__name__)
@@ -27,14 +27,6 @@ def send_waiting_mail() -> None:
     """Send what a lost job or a refusing mail server left behind."""
     for mail_id in mails.waiting():
         mails.deliver(mail_id)
-
-
-@shared_task
-def purge() -> None:
-    """Drop what has run out: sign-ins, sessions, mailed links, counts of failures."""
-    sign_ins.purge()
-    mails.purge()
-    lockout.purge()
 
 
 @receiver(mail_waiting)

@@ -44,8 +44,17 @@ class ConversationAdmin(ReadOnlyAdmin):
 
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
-    list_display = ("id", "conversation_id", "role", "status", "model", "error_code", "created_at")
-    list_filter = ("role", "status")
+    list_display = (
+        "id",
+        "conversation_id",
+        "role",
+        "status",
+        "model",
+        "rating",
+        "error_code",
+        "created_at",
+    )
+    list_filter = ("role", "status", "rating")
     search_fields = ("model__istartswith",)
     id_fields = ("id", "conversation_id")
     ordering = ("-id",)
@@ -67,6 +76,8 @@ class MessageAdmin(ReadOnlyAdmin):
         "ended_position",
         "created_at",
         "edited_at",
+        "rating",
+        "comment",
     )
 
     @admin.display(description=_("cost"))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework import serializers
@@ -38,12 +37,15 @@ from common.lookout import every_look
 from common.nudges import join, leave, nudge
 from common.sockets import sockets
 from common.sockets.frames import with_ref
+from common.streaming import Slot
 
 # A stop is answered within this, whether or not the turn has ended by then (W10).
 STOP_ANSWER_SECONDS = 0.8
 # Turns begin at times that clocks of other machines tell.
 OVERLAP = timedelta(seconds=30)
 KNOWN_TURNS = 1_000
+
+_Work = Callable[[dict[str, Any], str | None], Coroutine[Any, Any, None]]
 
 
 class ChatConsumer(SignedInConsumer):
@@ -72,10 +74,10 @@ class ChatConsumer(SignedInConsumer):
 
     # -- frames ----------------------------------------------------------------------------
     async def frame_chat(self, fields: dict[str, Any], ref: str | None) -> None:
-        self.spawn(self.chat(fields, ref), ref=ref)
+        self.spawn_stream(self.chat, fields, ref)
 
     async def frame_resume(self, fields: dict[str, Any], ref: str | None) -> None:
-        self.spawn(self.resume(fields, ref), ref=ref)
+        self.spawn_stream(self.resume, fields, ref)
 
     async def frame_stop(self, fields: dict[str, Any], ref: str | None) -> None:
         self.spawn(self.stop(fields["message_id"], ref), ref=ref)
@@ -84,12 +86,11 @@ class ChatConsumer(SignedInConsumer):
         self.spawn(self.typing(fields["conversation_id"]), ref=ref)
 
     async def chat(self, fields: dict[str, Any], ref: str | None) -> None:
-        self.check_room()
         with self.begins_turn():
             started = await in_thread(self.begin)(**fields)
             self.know(started.ref)
         # From its start also where the key joined a turn that was announced: who asks is answered.
-        self.follow(started.ref, ref=ref)
+        await self.follow(started.ref, ref=ref)
 
     def begin(
         self,
@@ -106,10 +107,9 @@ class ChatConsumer(SignedInConsumer):
         return send_to_new_conversation(self.caller, content=content, **options)
 
     async def resume(self, fields: dict[str, Any], ref: str | None) -> None:
-        self.check_room()
         turn = await in_thread(turn_of_message)(self.caller, fields["message_id"])
         self.know(turn)
-        self.follow(turn, after=max(-1, fields["after"]), ref=ref)
+        await self.follow(turn, after=max(-1, fields["after"]), ref=ref)
 
     async def stop(self, message_id: UUID, ref: str | None) -> None:
         turn = await in_thread(request_stop)(self.caller, message_id)
@@ -198,13 +198,20 @@ class ChatConsumer(SignedInConsumer):
         if len(self.known) > KNOWN_TURNS:
             self.known.popitem(last=False)
 
-    def check_room(self) -> None:
-        """Raises RateLimited when this socket follows as many turns as one may (E5)."""
-        if len(self.followers) >= settings.STREAMS_PER_USER:
-            raise RateLimited(_("Too many open streams."), retry_after=5)
+    def spawn_stream(self, work: _Work, fields: dict[str, Any], ref: str | None) -> None:
+        """`work` will follow a turn: it has one of its person's streams from now to its end (E5).
 
-    def follow(self, turn: TurnRef, *, after: int = -1, ref: str | None) -> None:
-        self.watch(turn, self.spawn(self.tell_all(turn, after=after, ref=ref), ref=ref))
+        Raises RateLimited when all are taken.
+        """
+        slot = Slot(self.identity.user_id)
+        self.spawn(work(fields, ref), ref=ref).add_done_callback(lambda _done: slot.release())
+
+    async def follow(self, turn: TurnRef, *, after: int = -1, ref: str | None) -> None:
+        """Tell all of a turn, in the task that a frame was given."""
+        task = asyncio.current_task()
+        if task is not None:
+            self.watch(turn, task)
+        await self.tell_all(turn, after=after, ref=ref)
 
     def watch(self, turn: TurnRef, task: asyncio.Task[None]) -> None:
         """`task` tells of this turn from now on, in place of what did until now."""

@@ -21,7 +21,7 @@ def client_address(scope_or_meta: Mapping[str, Any]) -> str:
     It is the peer, unless the peer is in `TRUSTED_PROXIES`: then the first address of
     `X-Forwarded-For`, read from the right, that is not a trusted proxy itself.
     """
-    peer, forwarded = _peer(scope_or_meta), _header(scope_or_meta, "x-forwarded-for")
+    peer, forwarded = _peer(scope_or_meta), header(scope_or_meta, "x-forwarded-for")
     address = parse(peer)
     if address is None:
         return peer
@@ -38,7 +38,7 @@ def is_direct_loopback(scope_or_meta: Mapping[str, Any]) -> bool:
     """Does a program on this very machine ask, without any proxy between?"""
     address = parse(_peer(scope_or_meta))
     return bool(address and address.is_loopback) and not any(
-        _header(scope_or_meta, name) for name in FORWARDING_HEADERS
+        header(scope_or_meta, name) for name in FORWARDING_HEADERS
     )
 
 
@@ -88,7 +88,8 @@ def _peer(scope_or_meta: Mapping[str, Any]) -> str:
     return str(client[0]) if client else ""
 
 
-def _header(scope_or_meta: Mapping[str, Any], name: str) -> str:
+def header(scope_or_meta: Mapping[str, Any], name: str) -> str:
+    """A header by its lower-case name; "" when it did not come."""
     headers = scope_or_meta.get("headers")
     if headers is None:
         return str(scope_or_meta.get(f"HTTP_{name.upper().replace('-', '_')}", ""))

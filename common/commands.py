@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -20,7 +21,9 @@ from django.core.management.base import (
     CommandParser,
     DjangoHelpFormatter,
 )
+from django.utils.translation import gettext as _
 
+from common import sources
 from common.errors import AppError
 
 Answer = Sequence[Mapping[str, Any]] | Mapping[str, Any] | str | None
@@ -38,9 +41,7 @@ class _Help(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Examples keep their lines."""
 
 
-class CliCommand(BaseCommand):
-    """One thing to do: override `add_options` and `run`."""
-
+class _Cli(BaseCommand, ABC):
     examples: ClassVar[Sequence[str]] = ()
     suppressed_base_arguments = {
         "--version",
@@ -57,26 +58,18 @@ class CliCommand(BaseCommand):
         kwargs.setdefault("formatter_class", _Help)
         if self.examples:
             lines = "\n".join(f"  {example}" for example in self.examples)
-            kwargs.setdefault("epilog", f"examples:\n{lines}")
+            kwargs.setdefault("epilog", _("examples:") + f"\n{lines}")
         return super().create_parser(prog_name, subcommand, **kwargs)
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        self.add_options(parser)
-        _add_format(parser)
-
-    def add_options(self, parser: CommandParser) -> None:
-        """Add what this command takes."""
-
-    def run(self, *args: Any, **options: Any) -> Answer:
-        raise NotImplementedError
-
+    @abstractmethod
     def handler(self, options: dict[str, Any]) -> Handler:
-        return self.run
+        """What to call with the rest of `options`."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         as_json = options.pop("format", "table") == "json"
         try:
-            answer = self.handler(options)(**options)
+            with sources.command(type(self).__module__.rpartition(".")[2]):
+                answer = self.handler(options)(**options)
         except AppError as error:
             if as_json:
                 self.stderr.write(dump_json(error.as_problem()), style_func=str)
@@ -86,18 +79,36 @@ class CliCommand(BaseCommand):
             self.stdout.write(_as_json(answer) if as_json else _as_text(answer))
 
 
-class CliGroup(CliCommand):
+class CliCommand(_Cli):
+    """One thing to do: override `add_options` and `run`."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        self.add_options(parser)
+        _add_format(parser)
+
+    def add_options(self, parser: CommandParser) -> None:
+        """Add what this command takes."""
+
+    @abstractmethod
+    def run(self, *args: Any, **options: Any) -> Answer:
+        """Do it; raises AppError."""
+
+    def handler(self, options: dict[str, Any]) -> Handler:
+        return self.run
+
+
+class CliGroup(_Cli):
     """Several things to do with one kind of thing: override `add_commands`."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         self._commands = parser.add_subparsers(
-            dest="command", required=True, title="commands", metavar="COMMAND"
+            dest="command", required=True, title=_("commands"), metavar="COMMAND"
         )
         self.add_commands()
 
+    @abstractmethod
     def add_commands(self) -> None:
         """Call `self.add` for each subcommand."""
-        raise NotImplementedError
 
     def add(self, name: str, handler: Handler, *, help: str) -> CommandParser:  # noqa: A002 argparse's word
         parser: CommandParser = self._commands.add_parser(name, help=help, description=help)
@@ -138,7 +149,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _add_format(parser: CommandParser) -> None:
     parser.add_argument(
-        "--format", choices=("table", "json"), default="table", help="How to print (table)."
+        "--format", choices=("table", "json"), default="table", help=_("How to print (table).")
     )
 
 
@@ -170,7 +181,7 @@ def _cell(value: Any) -> str:
     if value is None:
         text = "-"
     elif isinstance(value, bool):
-        text = "yes" if value else "no"
+        text = _("yes") if value else _("no")
     elif isinstance(value, list | tuple | set | frozenset):
         text = ", ".join(str(item) for item in value) or "-"
     else:

@@ -55,12 +55,20 @@ def _keys() -> dict[str, _Key]:
     return _keyring(tuple(settings.ENCRYPTION_KEYS))
 
 
+def _first_key() -> _Key:
+    return next(iter(_keys().values()))
+
+
+def first_key_prefix() -> str:
+    """What every token begins with that the first key made."""
+    return f"{_VERSION}.{_first_key().id}."
+
+
 def encrypt(text: str, *, context: str) -> str:
     """`text` under the first key, bound to `context`."""
-    key = next(iter(_keys().values()))
     nonce = os.urandom(_NONCE_BYTES)
-    sealed = nonce + key.cipher.encrypt(nonce, text.encode(), context.encode())
-    return f"{_VERSION}.{key.id}.{base64.urlsafe_b64encode(sealed).decode()}"
+    sealed = nonce + _first_key().cipher.encrypt(nonce, text.encode(), context.encode())
+    return f"{first_key_prefix()}{base64.urlsafe_b64encode(sealed).decode()}"
 
 
 def decrypt(token: str, *, context: str) -> str:

@@ -15,8 +15,8 @@ from uuid import uuid4
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
 
+from common import disk, schema_state
 from common.db import in_thread
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,13 @@ Check = Callable[[], Awaitable[None]]
 JOBS_SEEN = "jobs-seen"
 JOBS_SILENT_SECONDS = 90
 
+DISK_LOW = "disk_low"
+
 registered: dict[str, Check] = {}
+
+
+class Ailing(Exception):
+    """What is wrong has a name, which stands in the answer in place of `failing`."""
 
 
 def health_check(name: str) -> Callable[[Check], Check]:
@@ -48,7 +54,8 @@ class Health:
         self._look: asyncio.Task[dict[str, str]] | None = None
 
     async def checks(self) -> dict[str, str]:
-        """Each check's name with `ok` or `failing`, at most HEALTH_CACHE_SECONDS old."""
+        """Each check's name with `ok`, or `failing`, or what it is called that ails; at most
+        HEALTH_CACHE_SECONDS old."""
         if time.monotonic() - self._looked_at < settings.HEALTH_CACHE_SECONDS:
             return self._results
         if self._look is None or self._look.get_loop() is not asyncio.get_running_loop():
@@ -73,6 +80,9 @@ async def _ask(name: str) -> str:
     try:
         async with asyncio.timeout(settings.HEALTH_CHECK_SECONDS):
             await registered[name]()
+    except Ailing as found:
+        logger.warning("The check %s fails: %s", name, found)
+        return str(found)
     except Exception as exc:  # noqa: BLE001 whatever it is, the check failed
         logger.warning("The check %s fails: %s", name, type(exc).__name__)
         return "failing"
@@ -81,9 +91,14 @@ async def _ask(name: str) -> str:
 
 @health_check("database")
 async def _database() -> None:
+    """Does it answer, does it fit the code, has it room?"""
+
     def ask() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        verdict = schema_state.state().verdict
+        if verdict != schema_state.OK:
+            raise Ailing(verdict)
+        if disk.is_low():
+            raise Ailing(DISK_LOW)
 
     await in_thread(ask)()
 

@@ -10,9 +10,11 @@ import structlog
 from redis.exceptions import RedisError
 
 _QUIET = (
+    "anthropic",
     "asyncio",
     "constance",
     "daphne",
+    "dashscope",
     "django.channels.server",
     "django.server",
     "httpcore",

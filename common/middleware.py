@@ -22,7 +22,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from uuid_utils.compat import uuid7
 
-from common import errors, security_headers
+from common import errors, security_headers, sources
 from common.addresses import client_address
 from common.metrics import HttpMetrics
 from common.problems import as_app_error, problem_response
@@ -38,6 +38,8 @@ _ANY_HOST = re.compile(r"/health(/live|/ready)?")
 _SECRET_PATHS = re.compile(r"(/share/)[^/]+")
 _POLLED = ("/health", "/metrics")
 _PATH_CHARACTERS = 200
+# A length here would be wrong (RFC 9110, 8.6): of nothing, or of an answer that was not sent.
+_WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
 class EdgeMiddleware:
@@ -74,6 +76,7 @@ class EdgeMiddleware:
         request.started_at = time.perf_counter()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)
+        sources.asked_by(request.META)
         self.metrics.begin(request)
         self.headers.begin(request)
         query = request.META.get("QUERY_STRING", "")
@@ -99,9 +102,13 @@ class EdgeMiddleware:
             response["Allow"] = allowed
         if request.method == "HEAD" and response.streaming:
             response = _headers_of(response)
-        response["X-Request-ID"] = request.request_id
-        if isinstance(response, HttpResponse) and "Content-Length" not in response:
+        elif (
+            isinstance(response, HttpResponse)
+            and "Content-Length" not in response
+            and response.status_code not in _WITHOUT_BODY
+        ):
             response["Content-Length"] = str(len(response.content))
+        response["X-Request-ID"] = request.request_id
         self.headers.add(request, response, api=is_api(request.path_info))
         self.metrics.end(request, response)
         _log(request, response)

@@ -19,7 +19,7 @@ from rest_framework import exceptions as drf
 from rest_framework.fields import get_error_detail
 from rest_framework.settings import api_settings
 
-from common import errors
+from common import errors, security_headers
 from common.text import bounded
 
 CONTENT_TYPE = "application/problem+json"
@@ -105,6 +105,25 @@ def as_problem(exc: BaseException, *, request_id: str = "") -> dict[str, Any] | 
     problem = error.as_problem()
     problem["request_id"] = request_id
     return problem
+
+
+def bare_answer(
+    refusal: errors.AppError, *, request_id: str, **more: str
+) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body of a refusal that is written past Django, before it or instead of it."""
+    body = orjson.dumps(as_problem(refusal, request_id=request_id), default=str)
+    headers = {
+        **security_headers.everywhere(),
+        "Content-Security-Policy": security_headers.DATA,
+        "Content-Type": CONTENT_TYPE,
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "Vary": ", ".join(security_headers.VARY),
+        "X-Request-ID": request_id,
+        **refusal.headers(),
+        **more,
+    }
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()], body
 
 
 def problem_response(exc: BaseException, request: HttpRequest | None = None) -> HttpResponse:

@@ -13,9 +13,14 @@ import socket
 from typing import Any, cast
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from wsproto.events import BytesMessage, Ping, TextMessage
+
+from common import errors
+from common.middleware import request_id_from
+from common.problems import bare_answer
 
 # What the kernel may hold for one socket (it doubles the number). Without it several megabytes
 # vanish there before anyone notices that a peer has stopped reading.
@@ -31,6 +36,15 @@ class HttpProtocol(HttpToolsProtocol):
         scope: dict[str, Any] = cast("dict[str, Any]", self.scope)
         scope["extensions"] = {"parley.drop": self.transport.abort}
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP never reaches the application; its refusal is a problem all the same."""
+        invalid = errors.Invalid(_("This is not a valid HTTP request."))
+        headers, body = bare_answer(invalid, request_id=request_id_from(""), Connection="close")
+        lines = [b"HTTP/1.1 400 Bad Request"]
+        lines += [b": ".join(each) for each in (*self.server_state.default_headers, *headers)]
+        self.transport.write(b"\r\n".join([*lines, b"", body]))
+        self.transport.close()
 
 
 class _Flood(Exception):

@@ -46,13 +46,6 @@ def hit(limit_name: str, subject: str) -> None:
             raise RateLimited(retry_after=_wait(item, limit_name, subject))
 
 
-def peek(limit_name: str, subject: str) -> None:
-    """Raise RateLimited if one more would be too many; count nothing."""
-    for item in _items(limit_name):
-        if not _ask("test", item, limit_name, subject):
-            raise RateLimited(retry_after=_wait(item, limit_name, subject))
-
-
 def clear(limit_name: str, subject: str) -> None:
     """Forget what was counted."""
     for item in _items(limit_name):

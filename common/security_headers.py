@@ -41,6 +41,20 @@ ADMIN: dict[str, Any] = {
 }
 DATA = "default-src 'none'; frame-ancestors 'none'"
 
+_EVERYWHERE = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+_HTTPS = _EVERYWHERE | {"Strict-Transport-Security": "max-age=31536000"}
+VARY = ("Authorization", "Cookie", "Origin", "Accept-Language")
+
+
+def everywhere() -> dict[str, str]:
+    """What every answer carries, also one that is written past Django (X4)."""
+    return _HTTPS if settings.HTTPS else _EVERYWHERE
+
 
 class SecurityHeaders:
     """Adds them to every response. django-csp's class is called, not installed: as a middleware
@@ -54,14 +68,10 @@ class SecurityHeaders:
         self.csp.process_request(request)
 
     def add(self, request: Any, response: HttpResponseBase, *, api: bool) -> None:
-        response.setdefault("X-Content-Type-Options", "nosniff")
-        response.setdefault("Referrer-Policy", "same-origin")
-        response.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-        response.setdefault("X-Frame-Options", "DENY")
-        if settings.HTTPS:
-            response.setdefault("Strict-Transport-Security", "max-age=31536000")
+        for name, value in everywhere().items():
+            response.setdefault(name, value)
         response.setdefault("Cache-Control", "no-store")
-        patch_vary_headers(response, ("Authorization", "Cookie", "Origin", "Accept-Language"))
+        patch_vary_headers(response, VARY)
         if api and not response.get("Content-Type", "").startswith("text/html"):
             response.setdefault(HEADER, DATA)
         elif request.path_info.startswith("/admin/"):

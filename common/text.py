@@ -28,6 +28,11 @@ def clean(text: str) -> str:
     return _UNSOUND.sub("\ufffd", joined)
 
 
+def printable(text: str) -> str:
+    """`text` on one line, with nothing in it that a terminal would obey."""
+    return "".join(char for char in clean(text) if char.isprintable())
+
+
 def is_sound(text: str) -> bool:
     return _UNSOUND.search(text) is None
 

@@ -21,10 +21,11 @@ class Windows(MemoryStorage):
         super().__init__()
         self._guard = threading.Lock()
         self._hits: dict[str, tuple[int, deque[float]]] = {}
-        self._sweep_at = time.time() + _SWEEP_SECONDS
+        self._sweep_at = time.monotonic() + _SWEEP_SECONDS
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        now = time.time()
+        # A clock that is set back must not keep a full window full (F17).
+        now = time.monotonic()
         with self._guard:
             if now >= self._sweep_at:
                 self._sweep(now)
@@ -35,10 +36,12 @@ class Windows(MemoryStorage):
             return True
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        now = time.time()
+        """When it began, by the wall clock as `limits` wants it, and how many there were."""
+        now = time.monotonic()
         with self._guard:
             hits = self._within(key, expiry, now)
-            return (hits[0], len(hits)) if hits else (now, 0)
+            age = now - hits[0] if hits else 0.0
+            return time.time() - age, len(hits)
 
     def clear(self, key: str) -> None:
         with self._guard:

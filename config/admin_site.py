@@ -88,6 +88,7 @@ UNFOLD: dict[str, Any] = {
                 _item(_("Roles"), "badge", "auth.group"),
                 _item(_("Devices"), "devices", "accounts.signin"),
                 _item(_("Failed sign-ins"), "gpp_bad", "accounts.signinfailures"),
+                _item(_("Audit trail"), "history", "accounts.auditentry"),
                 _item(_("Mail"), "mail", "accounts.outgoingmail"),
             ),
             _section(

@@ -11,13 +11,12 @@ import re
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from common.errors import AppError, Invalid, PayloadTooLarge
-from common.middleware import request_id_from
-from common.problems import problem_response
+from common.problems import bare_answer
+from common.scopes import header, language_of, request_id_of
 
 _LIMITS = (
     (re.compile(r"/v1/"), "V1_BODY_BYTES"),
@@ -48,14 +47,14 @@ class BodyLimits:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        sent = _header(scope, b"content-length")
-        if not sent and not _header(scope, b"transfer-encoding"):
+        sent = header(scope, b"content-length")
+        if not sent and not header(scope, b"transfer-encoding"):
             await self.app(scope, receive, send)
             return
         # A list of our own: what `_Body` adds to it reaches every copy of this scope.
         scope = {**scope, "headers": list(scope["headers"])}
         body = _Body(scope, receive, limit=limit_of(scope["path"]))
-        if sent.isdigit() and int(sent[:20]) > body.limit:
+        if sent.isdecimal() and int(sent[:20]) > body.limit:
             await body.discard()
             body.refusal = PayloadTooLarge()
         else:
@@ -92,7 +91,7 @@ class _Body:
             self.refusal = PayloadTooLarge()
             return _GONE
         self.whole = not message.get("more_body", False)
-        if self.whole and not _header(self.scope, b"content-length"):
+        if self.whole and not header(self.scope, b"content-length"):
             # DRF takes a request without this header for one without a body.
             length = (b"content-length", str(self.bytes).encode())
             self.scope["headers"].append(length)
@@ -110,33 +109,7 @@ class _Body:
 
 
 async def _refuse(refusal: AppError, scope: Any, send: Any) -> None:
-    request: Any = HttpRequest()
-    request.META["HTTP_ACCEPT_LANGUAGE"] = _header(scope, b"accept-language").decode("latin-1")
-    request.request_id = request_id_from(_header(scope, b"x-request-id").decode("latin-1"))
-    with translation.override(translation.get_language_from_request(request)):
-        response = problem_response(refusal, request)
-    headers = {
-        "Connection": "close",
-        "Content-Length": str(len(response.content)),
-        "X-Request-ID": request.request_id,
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-store",
-        **dict(response.items()),
-    }
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status_code,
-            "headers": [
-                (name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": response.content})
-
-
-def _header(scope: Any, name: bytes) -> bytes:
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return b""
+    with translation.override(language_of(scope)):
+        headers, body = bare_answer(refusal, request_id=request_id_of(scope), Connection="close")
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -7,12 +7,15 @@ start with it.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from constance import config
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
+from django.db import DatabaseError
+from django.utils.translation import gettext as _
 
 from config import env
 
@@ -86,6 +89,26 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@register(checks.Tags.database)
+def overruled(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
+    """What the environment gives and a stored value hides, once somebody changed it."""
+    if not databases or "default" not in databases:
+        return []
+    try:
+        return [
+            checks.Warning(
+                _("%(name)s: the stored setting %(stored)s is used instead.")
+                % {"name": name.upper(), "stored": name},
+                hint=_("Change it in /admin/, under Settings, or leave the variable out."),
+                id="parley.W030",
+            )
+            for name in settings.CONSTANCE_CONFIG
+            if env.raw(name.upper()) and getattr(config, name) != getattr(settings, name.upper())
+        ]
+    except DatabaseError:
+        return []  # not migrated yet
 
 
 @register(TAG)

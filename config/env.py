@@ -68,8 +68,12 @@ def integer(name: str, default: int, *, low: int, high: int) -> int:
     return int(_number(name, default, low=low, high=high, kind=int))
 
 
-def seconds(name: str, default: float, *, low: float = 0.05, high: float = 86_400) -> float:
+def number(name: str, default: float, *, low: float, high: float) -> float:
     return float(_number(name, default, low=low, high=high, kind=float))
+
+
+def seconds(name: str, default: float, *, low: float = 0.05, high: float = 86_400) -> float:
+    return number(name, default, low=low, high=high)
 
 
 def _number(name: str, default: float, *, low: float, high: float, kind: type) -> float:
@@ -78,14 +82,14 @@ def _number(name: str, default: float, *, low: float, high: float, kind: type) -
         return default
     hint = f"Use a number from {low:g} to {high:g}; the default is {default:g}."
     try:
-        number = kind(value)
+        found = kind(value)
     except ValueError:
         note(name, f"{value[:100]!r} is not a number", hint)
         return default
-    if not low <= number <= high:
+    if not low <= found <= high:
         note(name, f"{value[:100]} is out of range", hint)
         return default
-    return float(number) if kind is float else int(number)
+    return float(found) if kind is float else int(found)
 
 
 def words(name: str, default: tuple[str, ...] = ()) -> list[str]:

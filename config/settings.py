@@ -1,4 +1,8 @@
-"""Settings of Parley: one file, from the environment (ARCHITECTURE.md section 8)."""
+"""Settings of Parley, from the environment (ARCHITECTURE.md section 8).
+
+`config.stores` (database, Redis), `config.job_settings` (Celery, when each job runs) and
+`config.limits` (every number) are parts of them.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,16 @@ from django.utils.translation import gettext_lazy as _
 from common.security_headers import PAGES
 from config import env
 from config.admin_site import UNFOLD  # noqa: F401 read by name
+from config.job_settings import *
 from config.limits import *
 from config.limits import PAGE_SIZE
 from config.secret_files import development_secrets
+from config.stores import *
+from config.stores import BASE_DIR, DATA_DIR
 
 django_stubs_ext.monkeypatch()
 
 VERSION = "0.1.0"
-BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = (BASE_DIR / env.text("DATA_DIR", "var")).resolve()
 
 # What this deployment is
 PRODUCTION = env.switch("PRODUCTION", default=False)
@@ -167,90 +172,6 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": f"{_validators}.CommonPasswordValidator"},
 ]
-
-# Database, cache, channel layer, jobs
-REDIS_URL = env.raw("REDIS_URL")
-if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
-    env.note("REDIS_URL", "it is not the address of a Redis", "For example redis://host:6379/0.")
-    REDIS_URL = ""
-DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 10, low=1, high=500)
-DATABASES = {
-    "default": env.database_config("DATABASE_URL", f"sqlite:///{DATA_DIR / 'parley.sqlite3'}")
-}
-_database = DATABASES["default"]
-_database["CONN_MAX_AGE"] = 0  # a pool's connection goes back to it at once
-if _database["ENGINE"].endswith("sqlite3"):
-    # Threads are kept (common.threads): a new connection costs more than a turn's statements.
-    _database["CONN_MAX_AGE"] = 60
-    _database["OPTIONS"] = {
-        "timeout": 20,
-        "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-    }
-else:
-    _database["ENGINE"] = "common.postgresql"
-    _database["CONN_HEALTH_CHECKS"] = True
-    _database["OPTIONS"] = {
-        **_database.get("OPTIONS", {}),
-        "pool": {
-            "min_size": min(2, DATABASE_POOL_SIZE),
-            "max_size": DATABASE_POOL_SIZE,
-            "timeout": 5,
-        },
-        "connect_timeout": 5,
-    }
-if REDIS_URL:
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": REDIS_URL,
-            "KEY_PREFIX": "parley",
-            "OPTIONS": {"serializer": "common.serializer.JSONSerializer"},
-        }
-    }
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL], "prefix": "parley"},
-        }
-    }
-else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    # One channel hears for all sockets of the process; what does not fit is dropped silently.
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels.layers.InMemoryChannelLayer",
-            "CONFIG": {"capacity": 10_000},
-        }
-    }
-
-EMBEDDED_WORKER = env.switch("EMBEDDED_WORKER", default=True)
-CELERY_BROKER_URL = REDIS_URL or "memory://localhost/"
-CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"visibility_timeout": 3_600, "socket_timeout": 30, "socket_connect_timeout": 5}
-    if REDIS_URL
-    else {"polling_interval": 0.05}
-)
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker that gives up would stay away for good
-CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_DEFAULT_QUEUE = "parley"
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
-CELERY_WORKER_REDIRECT_STDOUTS = False  # else every print of the server goes to Celery's log
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
-CELERY_WORKER_SEND_TASK_EVENTS = False
-CELERY_TASK_ALWAYS_EAGER = False
-CELERY_BEAT_SCHEDULER = "config.jobs:OneBeat"
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
-    "heartbeat": {"task": "common.tasks.heartbeat", "schedule": 20.0},
-    "mail": {"task": "accounts.tasks.send_waiting_mail", "schedule": 60.0},
-    "sign-ins": {"task": "accounts.tasks.purge", "schedule": 3_600.0},
-    "models": {"task": "models_registry.tasks.list_environment_models", "schedule": 60.0},
-}
 
 # REST
 REST_FRAMEWORK = {

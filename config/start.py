@@ -6,8 +6,7 @@ import fcntl
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,16 +15,17 @@ from django.core import checks
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services import people
+from common import schema_state
 from common.errors import AppError
-from config.checks import TAG
+from config.checks import TAG, overruled
+from config.migrating import one_at_a_time
 from config.secret_files import private_directory
 
 Say = Callable[[str], None]
-
-_MIGRATION_LOCK = 0x70_61_72_6C  # "parl"
 
 
 class CannotStart(Exception):
@@ -44,8 +44,8 @@ def prepare_folder() -> None:
         private_directory(settings.DATA_DIR)
     except OSError as exc:
         raise CannotStart(
-            f"DATA_DIR: {settings.DATA_DIR} cannot be used ({exc.strerror}). "
-            "Name a folder of your own."
+            _("DATA_DIR: %(folder)s cannot be used (%(reason)s). Name a folder of your own.")
+            % {"folder": settings.DATA_DIR, "reason": exc.strerror}
         ) from None
 
 
@@ -62,8 +62,11 @@ def only_server() -> IO[str] | None:
     except OSError:
         file.close()
         raise CannotStart(
-            f"DATA_DIR: another Parley runs on {settings.DATA_DIR}. "
-            "Stop it, or set REDIS_URL to run several."
+            _(
+                "DATA_DIR: another Parley runs on %(folder)s. "
+                "Stop it, or set REDIS_URL to run several."
+            )
+            % {"folder": settings.DATA_DIR}
         ) from None
     return file
 
@@ -71,12 +74,13 @@ def only_server() -> IO[str] | None:
 def bind() -> socket.socket:
     """A socket on HOST and PORT. It begins to listen when the server is ready, not before."""
     try:
-        family, kind, proto, _name, address = socket.getaddrinfo(
+        family, kind, proto, _canonical, address = socket.getaddrinfo(
             settings.HOST, settings.PORT, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError:
         raise CannotStart(
-            f"HOST: {settings.HOST} is no address of this machine. Use HOST=127.0.0.1."
+            _("HOST: %(host)s is no address of this machine. Use HOST=127.0.0.1.")
+            % {"host": settings.HOST}
         ) from None
     listener = socket.socket(family, kind, proto)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -85,8 +89,16 @@ def bind() -> socket.socket:
     except OSError as exc:
         listener.close()
         raise CannotStart(
-            f"PORT: {settings.HOST}:{settings.PORT} cannot be used ({exc.strerror}). "
-            f"Choose another, for example PORT={settings.PORT + 1}."
+            _(
+                "PORT: %(host)s:%(port)d cannot be used (%(reason)s). "
+                "Choose another, for example PORT=%(other)d."
+            )
+            % {
+                "host": settings.HOST,
+                "port": settings.PORT,
+                "reason": exc.strerror,
+                "other": settings.PORT + 1,
+            }
         ) from None
     return listener
 
@@ -99,16 +111,19 @@ def wait_for_database(say: Say) -> None:
         try:
             _touch_database()
         except DatabaseError as exc:
-            reason = (str(exc).strip() or "no answer").splitlines()[0]
+            reason = (str(exc).strip() or _("no answer")).splitlines()[0]
         else:
             return
         if connection.vendor == "sqlite" or time.monotonic() >= deadline:
             raise CannotStart(
-                f"DATABASE_URL: the database cannot be reached ({reason}). "
-                "Check the address, or leave DATABASE_URL out to use SQLite."
+                _(
+                    "DATABASE_URL: the database cannot be reached (%(reason)s). "
+                    "Check the address, or leave DATABASE_URL out to use SQLite."
+                )
+                % {"reason": reason}
             )
         if not told:
-            say("Waiting for the database (DATABASE_URL) …")
+            say(_("Waiting for the database (DATABASE_URL) …"))
             told = True
         time.sleep(0.5)
 
@@ -130,27 +145,17 @@ def _touch_database() -> None:
 
 def migrate(say: Say) -> None:
     """Bring the tables up to date; of several starting servers one does it, the others wait."""
-    with _migrating():
+    with one_at_a_time(connection):
         executor = MigrationExecutor(connection)
-        if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            return
-        say("Setting up the database …")
-        call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
-
-
-@contextmanager
-def _migrating() -> Iterator[None]:
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
-            try:
-                yield
-            finally:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
-        return
-    with Path(settings.DATA_DIR, "migrate.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            say("Setting up the database …")
+            call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+    found = schema_state.state()
+    if found.verdict == schema_state.AHEAD:
+        raise CannotStart(
+            f"DATABASE_URL: a newer Parley changed this database ({', '.join(found.unknown)}). "
+            "Install that version, or restore a backup from before."
+        )
 
 
 def furnish() -> bool:
@@ -160,26 +165,36 @@ def furnish() -> bool:
     except AppError as refusal:
         fields = refusal.errors or {"": [refusal]}
         said = " ".join(f"{name}: {text}" for name, texts in fields.items() for text in texts)
-        raise CannotStart(
-            f"ADMIN_USERNAME, ADMIN_EMAIL, ADMIN_PASSWORD do not make an administrator. {said}"
-        ) from None
+        refused = _("ADMIN_USERNAME, ADMIN_EMAIL, ADMIN_PASSWORD do not make an administrator.")
+        raise CannotStart(f"{refused} {said}") from None
     return User.objects.administrators().exists()
+
+
+def name_overruled(say: Say) -> None:
+    """Say which given settings have no effect, as people have stored others."""
+    for found in overruled(databases=["default"]):
+        say(f"{found.id} {found.msg} {found.hint}")
 
 
 def greeting(*, administrators: bool) -> str:
     """What a newcomer needs to see, and no more."""
     database: Any = settings.DATABASES["default"]
-    place = settings.DATA_DIR
-    kept = "SQLite" if database["ENGINE"].endswith("sqlite3") else "PostgreSQL"
+    known = {
+        "version": settings.VERSION,
+        "url": settings.PUBLIC_URL,
+        "address": f"{settings.HOST}:{settings.PORT}",
+        "database": "SQLite" if database["ENGINE"].endswith("sqlite3") else "PostgreSQL",
+        "folder": settings.DATA_DIR,
+        "command": f"{_python()} manage.py create_admin",
+    }
     lines = [
-        f"Parley {settings.VERSION} is ready: {settings.PUBLIC_URL}",
-        f"  listening on {settings.HOST}:{settings.PORT}, {kept}, data in {place}",
-        f"  reference: {settings.PUBLIC_URL}/docs",
+        _("Parley %(version)s is ready: %(url)s"),
+        "  " + _("listening on %(address)s, %(database)s, data in %(folder)s"),
+        "  " + _("reference: %(url)s/docs"),
     ]
     if not administrators:
-        command = f"{_python()} manage.py create_admin"
-        lines.append(f"  there is no administrator yet: run  {command}")
-    return "\n".join(lines)
+        lines.append("  " + _("there is no administrator yet: run  %(command)s"))
+    return "\n".join(line % known for line in lines)
 
 
 def _python() -> str:

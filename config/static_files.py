@@ -11,7 +11,8 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from whitenoise import WhiteNoise
 
-from common.middleware import request_id_from
+from common.scopes import request_id_of
+from common.security_headers import everywhere
 
 _CHUNK = 256 << 10
 
@@ -60,11 +61,8 @@ class StaticFiles:
             (name.lower().encode(), str(value).encode("latin-1"))
             for name, value in response.headers
         ]
-        asked = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        headers += [
-            (b"x-content-type-options", b"nosniff"),
-            (b"x-request-id", request_id_from(asked.decode("latin-1")).encode()),
-        ]
+        headers += [(name.lower().encode(), value.encode()) for name, value in everywhere().items()]
+        headers.append((b"x-request-id", request_id_of(scope).encode()))
         start = {"type": "http.response.start", "status": int(response.status), "headers": headers}
         await send(start)
         await _send_file(response.file, send)

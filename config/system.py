@@ -13,9 +13,12 @@ from django_prometheus.exports import ExportToDjangoView
 
 from common import errors, lifecycle
 from common.addresses import is_direct_loopback
-from common.health import health
+from common.health import DISK_LOW, health
 from common.problems import problem_response
 from common.sockets.registry import sockets
+
+# Where the disk is full people still read.
+_READY = {"ok", DISK_LOW}
 
 
 def _json(data: object, *, status: int = 200) -> HttpResponse:
@@ -47,8 +50,9 @@ async def ready(request: HttpRequest) -> HttpResponse:
     """May a balancer send requests here? No longer once SIGTERM came."""
     if lifecycle.draining:
         return _json({"status": "draining"}, status=503)
-    if (await health.checks())["database"] != "ok":
-        return _json({"status": "unavailable"}, status=503)
+    database = (await health.checks())["database"]
+    if database not in _READY:
+        return _json({"status": "unavailable", "checks": {"database": database}}, status=503)
     return _json({"status": "ready"})
 
 
@@ -59,7 +63,7 @@ def info(request: HttpRequest) -> HttpResponse:
             "name": "Parley",
             "version": settings.VERSION,
             "registration_open": bool(config.registration_open),
-            "single_user": settings.SINGLE_USER,
+            "single_user": False,  # a client that reads true would not sign in
             "languages": [code for code, _name in settings.LANGUAGES],
         }
     )

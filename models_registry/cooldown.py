@@ -1,6 +1,7 @@
 """Models that keep failing rest for a while; one probe decides whether they are back.
 
-In this process only: each process finds out for itself, at the price of a failed try.
+In this process only: each process finds out for itself, at the price of a failed try. What failed
+is a model at an endpoint: with another key or address of its connection it is asked at once.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from uuid import UUID
 
 from django.conf import settings
 
+from models_registry.providers.base import Endpoint, Route
+
 
 @dataclass(slots=True)
 class _State:
+    endpoint: Endpoint
     failures: int = 0
     resting_until: float = 0.0
     probing_since: float | None = None
@@ -24,7 +28,7 @@ _states: dict[UUID, _State] = {}
 _lock = threading.Lock()
 
 
-def admit(model_id: UUID) -> bool:
+def admit(route: Route) -> bool:
     """Whether a turn may try this model now.
 
     After the rest exactly one caller gets True, the probe; it must report `failed` or
@@ -32,7 +36,7 @@ def admit(model_id: UUID) -> bool:
     """
     now = time.monotonic()
     with _lock:
-        state = _states.get(model_id)
+        state = _state_of(route)
         if state is None or state.failures < settings.PROVIDER_COOLDOWN_FAILURES:
             return True
         if now < state.resting_until:
@@ -44,30 +48,38 @@ def admit(model_id: UUID) -> bool:
         return True
 
 
-def failed(model_id: UUID) -> None:
+def failed(route: Route) -> None:
     """A try failed for a reason that is the model's or its server's (`retryable` errors)."""
     now = time.monotonic()
     with _lock:
-        state = _states.setdefault(model_id, _State())
+        state = _state_of(route)
+        if state is None:
+            state = _states[route.model_id] = _State(route.endpoint)
         state.failures += 1
         state.probing_since = None
         if state.failures >= settings.PROVIDER_COOLDOWN_FAILURES:
             state.resting_until = now + settings.PROVIDER_COOLDOWN_SECONDS
 
 
-def succeeded(model_id: UUID) -> None:
+def succeeded(route: Route) -> None:
     with _lock:
-        _states.pop(model_id, None)
+        if _state_of(route):
+            del _states[route.model_id]
 
 
-def released(model_id: UUID) -> None:
+def released(route: Route) -> None:
     """The try ended without a verdict (stopped, refused by us): the next caller may probe."""
     with _lock:
-        if state := _states.get(model_id):
+        if state := _state_of(route):
             state.probing_since = None
 
 
 def clear() -> None:
-    """Forget everything; for tests and for a changed connection."""
+    """Forget everything; for tests."""
     with _lock:
         _states.clear()
+
+
+def _state_of(route: Route) -> _State | None:
+    state = _states.get(route.model_id)
+    return state if state is not None and state.endpoint == route.endpoint else None

@@ -10,6 +10,7 @@ from common import lifecycle
 from common.db import in_thread
 from models_registry import tokens
 from models_registry.checks import undecryptable_keys
+from models_registry.models import Connection
 from models_registry.providers.factory import close_providers, load_providers
 from models_registry.services.discovery import (
     list_environment_models,
@@ -25,11 +26,16 @@ async def offer_models() -> None:
     """Before the server calls itself ready; a server's list is waited for 5 s at most."""
     # Not waited for: a turn that comes before it is ready waits itself.
     threading.Thread(target=tokens.load, name="tokens", daemon=True).start()
-    await asyncio.to_thread(load_providers)
     await in_thread(ensure_offline_model)()
     await in_thread(sync_environment_connections)()
+    await asyncio.to_thread(load_providers, await in_thread(_vendors_in_use)())
     await in_thread(_name_lost_keys)()
     await list_environment_models()
+
+
+def _vendors_in_use() -> list[str]:
+    """Their clients are imported before the first turn; others when a connection asks for them."""
+    return list(Connection.objects.values_list("provider", flat=True).distinct().order_by())
 
 
 def _name_lost_keys() -> None:

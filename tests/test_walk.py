@@ -145,7 +145,7 @@ def _routes(patterns: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def _methods(view: Any) -> list[str]:
     if actions := getattr(view, "actions", None):
-        return sorted(actions)
+        return sorted(set(actions) - {"head"})  # DRF adds it at the first call
     if view_class := getattr(view, "cls", None):
         return [method for method in METHODS if hasattr(view_class, method)]
     return ["get"]

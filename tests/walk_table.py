@@ -179,12 +179,14 @@ ROUTES = [
         {"model": "echo", "parameters": {"temperature": 1}},
         owned=True,
     ),
+    Route("POST", _message + "/feedback", body={"rating": "up", "comment": "Yes"}, owned=True),
+    Route("DELETE", _message + "/feedback", 204, owned=True),
     Route("POST", _v1 + "chat", 200, _ONCE),
 ]
 
 # Values of query parameters that are refused, route by route.
 WRONG_QUERIES = {
-    _v1 + "conversations": ["q=", "archived=1", "ordering=x", "limit=0", "cursor=x"],
+    _v1 + "conversations": ["q=", "archived=1", "pinned=1", "ordering=x", "limit=0", "cursor=x"],
     _one + "/messages": ["branch=x", "before=x", "limit=0", "ordering=id", "cursor=x"],
     _message + "/stream": ["after=x"],
     _v1 + "users/me/sessions": ["limit=0", "cursor=x", "ordering=user__password"],

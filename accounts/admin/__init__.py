@@ -1,3 +1,3 @@
-from accounts.admin import doors, people, records
+from accounts.admin import doors, people, records, trail
 
-__all__ = ["doors", "people", "records"]
+__all__ = ["doors", "people", "records", "trail"]

@@ -163,10 +163,10 @@ class UserAdmin(ServiceAdmin):
         return super().get_form(request, obj, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        actor, cleaned = _actor(request), form.cleaned_data
+        actor, cleaned = actor_of(request), form.cleaned_data
         if not change:
             people.check_holds(actor, cleaned["roles"])
-            registration.insert_person(obj, roles=cleaned["roles"])
+            registration.insert_person(obj, roles=cleaned["roles"], actor=actor)
             return
         stored: User = form.stored
         people.check_may_manage(actor, stored)
@@ -180,33 +180,34 @@ class UserAdmin(ServiceAdmin):
             timezone=cleaned["timezone"],
         )
         if cleaned["password"]:
-            profile.store_password(stored, cleaned["password"])
+            profile.store_password(stored, cleaned["password"], actor=actor)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        people.check_may_manage(_actor(request), obj)
-        profile.erase(obj)
+        actor = actor_of(request)
+        people.check_may_manage(actor, obj)
+        profile.erase(obj, actor=actor)
 
     @admin.action(description=_("Suspend"), permissions=["change"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        actor = _actor(request)
+        actor = actor_of(request)
         self.for_each(request, queryset, lambda user: people.suspend(user, actor=actor))
 
     @admin.action(description=_("Activate"), permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        actor = _actor(request)
+        actor = actor_of(request)
         self.for_each(request, queryset, lambda user: people.activate(user, actor=actor))
 
     @admin.action(description=_("Sign out everywhere"), permissions=["change"])
     def sign_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        actor = _actor(request)
-        self.for_each(request, queryset, lambda user: people.sign_out_everywhere(user, actor=actor))
+        actor = actor_of(request)
+        self.for_each(request, queryset, lambda user: people.sign_out(user, actor=actor))
 
     @admin.action(description=_("Send a link to set a new password"), permissions=["change"])
     def send_reset_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self.for_each(request, queryset, lambda user: mails.post(Letter.RESET, address=user.email))
 
 
-def _actor(request: HttpRequest) -> User:
+def actor_of(request: HttpRequest) -> User:
     assert isinstance(request.user, User)  # noqa: S101 the admin lets nobody else in
     return request.user
 

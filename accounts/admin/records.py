@@ -11,9 +11,11 @@ from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import MailLink, OutgoingMail, Role, SignIn, SignInFailures
-from accounts.services import sign_ins
-from common.admin import ReadOnlyAdmin, UncountedAdmin
+from accounts.admin.people import actor_of
+from accounts.models import AuditAction, MailLink, OutgoingMail, Role, SignIn, SignInFailures
+from accounts.services import audit, people
+from common.admin import ReadOnlyAdmin, ServiceAdmin, UncountedAdmin
+from common.db import write_transaction
 
 admin.site.unregister(Group)
 
@@ -34,6 +36,34 @@ class RoleAdmin(UncountedAdmin):
         seeded = obj is not None and obj.name in Role.values
         return not seeded and bool(super().has_delete_permission(request, obj))
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        role: Group = form.instance
+        before = _permissions(role)
+        super().save_related(request, form, formsets, change)
+        audit.record(
+            AuditAction.ROLE_CHANGED,
+            actor=actor_of(request),
+            target=audit.Target("role", role.pk, role.name),
+            before={
+                "permissions": before,
+                "name": form.initial.get("name", role.name) if change else "",
+            },
+            after={"permissions": _permissions(role), "name": role.name},
+        )
+
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        target = audit.Target("role", obj.pk, obj.name)
+        before = {"permissions": _permissions(obj)}
+        with write_transaction():
+            audit.record(
+                AuditAction.ROLE_DELETED, actor=actor_of(request), target=target, before=before
+            )
+            obj.delete()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
+        for role in queryset:
+            self.delete_model(request, role)
+
     def formfield_for_manytomany(
         self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> ModelMultipleChoiceField[Any]:
@@ -45,8 +75,13 @@ class RoleAdmin(UncountedAdmin):
         return field
 
 
+def _permissions(role: Group) -> list[str]:
+    rows = role.permissions.values_list("content_type__app_label", "codename")
+    return sorted(f"{app}.{codename}" for app, codename in rows)
+
+
 @admin.register(SignIn)
-class SignInAdmin(ReadOnlyAdmin):
+class SignInAdmin(ReadOnlyAdmin, ServiceAdmin):
     fields = (
         "user",
         "client",
@@ -69,8 +104,12 @@ class SignInAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Sign out"), permissions=["end"])
     def end(self, request: HttpRequest, queryset: QuerySet[SignIn]) -> None:
-        for sign_in in queryset:
-            sign_ins.revoke(sign_in.user_id, only=sign_in.pk)
+        actor = actor_of(request)
+        self.for_each(
+            request,
+            queryset.select_related("user"),
+            lambda sign_in: people.sign_out(sign_in.user, actor=actor, only=sign_in.pk),
+        )
 
 
 @admin.register(OutgoingMail)

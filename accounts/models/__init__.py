@@ -1,3 +1,4 @@
+from accounts.models.audit import AppendOnly, AuditAction, AuditEntry
 from accounts.models.mails import Letter, MailLink, OutgoingMail
 from accounts.models.sign_ins import (
     Session,
@@ -9,6 +10,9 @@ from accounts.models.sign_ins import (
 from accounts.models.users import Role, User
 
 __all__ = [
+    "AppendOnly",
+    "AuditAction",
+    "AuditEntry",
     "Letter",
     "MailLink",
     "OutgoingMail",

@@ -119,6 +119,8 @@ class SignInFailures(models.Model):
     subject = models.CharField(max_length=64)
     window_start = models.DateTimeField(_("window began at"), db_index=True)
     count = models.PositiveIntegerField(_("failures"))
+    # Since when its door is shut, so that this is noted once and not with every further try.
+    locked_at = models.DateTimeField(_("locked at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("failed sign-ins")

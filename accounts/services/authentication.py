@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from accounts.errors import InvalidCredentials
-from accounts.models import User
+from accounts.models import AuditAction, User
 from accounts.names import fold
-from accounts.services import lockout, passwords
+from accounts.services import audit, lockout, passwords
+from common.db import write_transaction
 from common.errors import AppError
 
 
@@ -35,7 +36,11 @@ def authenticate(*, name: str, password: str, address: str) -> Proof:
     passwords.check_length(password)
     user = User.objects.named(name).first()
     return _prove(
-        user, account=str(user.pk) if user else fold(name), password=password, address=address
+        user,
+        account=str(user.pk) if user else fold(name),
+        password=password,
+        address=address,
+        refusal=AuditAction.SIGN_IN_REFUSED,
     )
 
 
@@ -43,11 +48,19 @@ def confirm_password(user: User, *, password: str, address: str) -> Proof:
     """Somebody signed in as `user` gives the password once more. Raises as `authenticate`."""
     passwords.check_length(password)
     fresh = User.objects.get(pk=user.pk)
-    return _prove(fresh, account=str(user.pk), password=password, address=address)
+    return _prove(
+        fresh,
+        account=str(user.pk),
+        password=password,
+        address=address,
+        refusal=AuditAction.PASSWORD_REFUSED,
+    )
 
 
-def _prove(user: User | None, *, account: str, password: str, address: str) -> Proof:
-    attempt = lockout.count_attempt(account=account, address=address)
+def _prove(
+    user: User | None, *, account: str, password: str, address: str, refusal: AuditAction
+) -> Proof:
+    attempt = lockout.count_attempt(user, account=account, address=address)
     try:
         verdict = passwords.verify(user, password)
     except AppError:
@@ -56,6 +69,25 @@ def _prove(user: User | None, *, account: str, password: str, address: str) -> P
     if attempt.slowed:
         time.sleep(settings.SIGN_IN_DELAY_SECONDS)
     if user is None or not verdict.right or not user.is_active:
+        _record(refusal, user, reason=_reason(user, right=verdict.right))
         raise InvalidCredentials
     lockout.give_back(attempt)
     return Proof(user, user.password, verdict.upgrade)
+
+
+def _reason(user: User | None, *, right: bool) -> str:
+    if user is None:
+        return "unknown"
+    return "suspended" if right else "wrong"
+
+
+def _record(refusal: AuditAction, user: User | None, *, reason: str) -> None:
+    """For nobody too, and alike: the name that was typed may be somebody's password."""
+    signed_in = refusal == AuditAction.PASSWORD_REFUSED
+    with write_transaction():
+        audit.record(
+            refusal,
+            actor=user if signed_in else None,
+            target=audit.person(user) if user else audit.NOTHING,
+            after={"reason": reason},
+        )

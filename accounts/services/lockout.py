@@ -7,15 +7,17 @@ So of many guesses at once no more are checked than may fail.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from accounts.errors import LockedOut
-from accounts.models import SignInFailures
+from accounts.models import AuditAction, SignInFailures, User
+from accounts.services import audit
 from common.addresses import address_key
 from common.db import write_transaction
 
@@ -30,8 +32,10 @@ class Attempt:
     slowed: bool
 
 
-def count_attempt(*, account: str, address: str) -> Attempt:
-    """Count a try against `account`; raises LockedOut, and counts nothing, when one is too many.
+def count_attempt(user: User | None, *, account: str, address: str) -> Attempt:
+    """Count a try against `account`, which is `user`'s or nobody's.
+
+    Raises LockedOut, and counts nothing, when one is too many.
 
     The count of the account alone refuses nobody, or whoever knows a name could lock its owner
     out: it only makes tries slow.
@@ -39,12 +43,12 @@ def count_attempt(*, account: str, address: str) -> Attempt:
     now, network = timezone.now(), address_key(address)
     subjects = {ADDRESS: network, ACCOUNT: account, BOTH: f"{account} {network}"}
     counters = tuple((scope, _digest(subject)) for scope, subject in subjects.items())
-    with write_transaction():
-        for scope, subject in counters:
-            if not _count(scope, subject, now=now, bounded=scope != ACCOUNT):
-                raise LockedOut(retry_after=_wait(scope, subject, now=now))
-        slowed = _failures(ACCOUNT, counters[1][1]) > settings.SIGN_IN_FAILURES[ACCOUNT][0]
-    return Attempt(counters, slowed)
+    try:
+        return Attempt(counters, slowed=_count_all(counters, now=now))
+    except _Full as full:
+        scope, subject = full.args
+        _record_lock(user, scope=scope, subject=subject, now=now)
+        raise LockedOut(retry_after=_wait(scope, subject, now=now)) from None
 
 
 def give_back(attempt: Attempt) -> None:
@@ -60,11 +64,26 @@ def give_back(attempt: Attempt) -> None:
             )
 
 
-def purge() -> int:
-    """Drop the counters whose window is over."""
+def ended_counts() -> QuerySet[SignInFailures]:
+    """Counters whose window is over."""
     longest = max(seconds for _, seconds in settings.SIGN_IN_FAILURES.values())
     ended = timezone.now() - timedelta(seconds=longest)
-    return SignInFailures.objects.filter(window_start__lt=ended).delete()[0]
+    return SignInFailures.objects.filter(window_start__lt=ended)
+
+
+class _Full(Exception):
+    """Scope and subject of a counter that has no room; undoes what was counted."""
+
+
+def _count_all(counters: Iterable[tuple[str, str]], *, now: datetime) -> bool:
+    """Is the account slowed? Raises _Full."""
+    with write_transaction():
+        for scope, subject in counters:
+            if not _count(scope, subject, now=now, bounded=scope != ACCOUNT):
+                raise _Full(scope, subject)
+            if scope == ACCOUNT:
+                slowed = _failures(scope, subject) > settings.SIGN_IN_FAILURES[scope][0]
+    return slowed
 
 
 def _count(scope: str, subject: str, *, now: datetime, bounded: bool) -> bool:
@@ -75,13 +94,24 @@ def _count(scope: str, subject: str, *, now: datetime, bounded: bool) -> bool:
     with_room = running.filter(count__lt=limit) if bounded else running
     if with_room.update(count=F("count") + 1):
         return True
-    if rows.filter(window_start__lte=begun).update(count=1, window_start=now):
+    if rows.filter(window_start__lte=begun).update(count=1, window_start=now, locked_at=None):
         return True
     _, made = SignInFailures.objects.get_or_create(
         scope=scope, subject=subject, defaults={"window_start": now, "count": 1}
     )
     # Not made: the counter is full, or another first try made it a moment ago.
     return made or bool(with_room.update(count=F("count") + 1))
+
+
+def _record_lock(user: User | None, *, scope: str, subject: str, now: datetime) -> None:
+    """Once for each time that a door shuts: else whoever knocks would fill the audit trail."""
+    counter = SignInFailures.objects.filter(scope=scope, subject=subject, locked_at=None)
+    with write_transaction():
+        if counter.update(locked_at=now):
+            target = audit.person(user) if user else audit.NOTHING
+            audit.record(
+                AuditAction.SIGN_IN_LOCKED, actor=None, target=target, after={"scope": scope}
+            )
 
 
 def _failures(scope: str, subject: str) -> int:

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import get_language, override
@@ -83,9 +83,9 @@ def deliver(mail_id: UUID) -> bool:
     return message is not None
 
 
-def purge() -> int:
-    """Drop links that have run out."""
-    return MailLink.objects.filter(expires_at__lt=timezone.now()).delete()[0]
+def dead_links() -> QuerySet[MailLink]:
+    """Links that have run out."""
+    return MailLink.objects.filter(expires_at__lt=timezone.now())
 
 
 def _claim(mail_id: UUID, *, now: datetime) -> OutgoingMail | None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
-from accounts.models import Letter, Role, User
-from accounts.services import mails, recovery, registration, sign_ins
+from accounts.models import AuditAction, Letter, Role, User
+from accounts.services import audit, mails, recovery, registration, sign_ins
 from common.db import write_transaction
 from common.errors import Conflict, Invalid, NotFound, PermissionDenied
 
@@ -54,6 +55,13 @@ def set_roles(user: User, roles: Collection[str], *, actor: User | None) -> User
         user.groups.set(groups)
         user.is_superuser = user.is_staff = Role.ADMIN in wanted
         user.save(update_fields=["is_superuser", "is_staff"])
+        audit.record(
+            AuditAction.USER_ROLES,
+            actor=actor,
+            target=audit.person(user),
+            before={"roles": sorted(present)},
+            after={"roles": sorted(wanted)},
+        )
     return user
 
 
@@ -62,9 +70,11 @@ def suspend(user: User, *, actor: User | None) -> User:
     check_may_manage(actor, user)
     with write_transaction():
         check_not_last_administrator(user)
-        User.objects.filter(pk=user.pk).update(is_active=False)
+        changed = User.objects.active().filter(pk=user.pk).update(is_active=False)
         recovery.forget_links(user.pk)
         sign_ins.revoke(user.pk)
+        if changed:
+            audit.record(AuditAction.USER_SUSPENDED, actor=actor, target=audit.person(user))
     user.is_active = False
     return user
 
@@ -73,7 +83,8 @@ def activate(user: User, *, actor: User | None) -> User:
     """They may sign in again; what was revoked stays so."""
     check_may_manage(actor, user)
     with write_transaction():
-        User.objects.filter(pk=user.pk).update(is_active=True)
+        if User.objects.filter(pk=user.pk, is_active=False).update(is_active=True):
+            audit.record(AuditAction.USER_ACTIVATED, actor=actor, target=audit.person(user))
     user.is_active = True
     return user
 
@@ -83,11 +94,13 @@ def change_email(user: User, email: str, *, actor: User | None) -> User:
     check_may_manage(actor, user)
     address = registration.free_email(email, user=user)
     if address != user.email:
-        store_email(user, address, verified_at=None)
+        store_email(user, address, verified_at=None, actor=actor)
     return user
 
 
-def store_email(user: User, address: str, *, verified_at: datetime | None) -> None:
+def store_email(
+    user: User, address: str, *, verified_at: datetime | None, actor: User | None
+) -> None:
     """Store it, tell the old address, and end every mailed link.
 
     Raises Conflict when the address became somebody else's since it was looked up.
@@ -96,17 +109,18 @@ def store_email(user: User, address: str, *, verified_at: datetime | None) -> No
     try:
         with write_transaction():
             user.email, user.pending_email, user.email_verified_at = address, "", verified_at
-            user.save(update_fields=["email", "pending_email", "email_verified_at"])
+            user.save(update_fields=["email", "email_verified_at"])
             recovery.forget_links(user.pk)
             mails.post(Letter.EMAIL_CHANGED, address=old, user=user)
+            audit.record(AuditAction.USER_EMAIL, actor=actor, target=audit.person(user))
     except IntegrityError as error:
         raise Conflict(_("This address belongs to another account by now.")) from error
 
 
-def sign_out_everywhere(user: User, *, actor: User | None) -> None:
-    """End every device of a person."""
+def sign_out(user: User, *, actor: User | None, only: UUID | None = None) -> int:
+    """End every device of a person, or `only` one; how many were signed out."""
     check_may_manage(actor, user)
-    sign_ins.revoke(user.pk)
+    return sign_ins.sign_out(user, actor=actor, only=only)
 
 
 def check_may_manage(actor: User | None, user: User) -> None:

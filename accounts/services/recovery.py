@@ -7,9 +7,9 @@ from uuid import UUID
 from django.utils import timezone
 
 from accounts.errors import TokenInvalid
-from accounts.models import Letter, MailLink, User
+from accounts.models import AuditAction, Letter, MailLink, User
 from accounts.names import fold
-from accounts.services import mails, passwords, sign_ins
+from accounts.services import audit, mails, passwords, sign_ins
 from common import rates
 from common.addresses import address_key
 from common.db import write_transaction
@@ -76,9 +76,14 @@ def reset_password(*, uid: str, token: str, password: str) -> User:
         )
         forget_links(user.pk)
         sign_ins.revoke(user.pk)
+        audit.record(AuditAction.PASSWORD_RESET, actor=user, target=audit.person(user))
     return user
 
 
 def forget_links(user_id: UUID) -> None:
-    """Links to a new password die with whatever they were to save (S14)."""
-    MailLink.objects.filter(user_id=user_id, purpose=MailLink.Purpose.RESET).delete()
+    """Mailed links die with what they were to save, and a wish for another address too (S14).
+
+    Whoever once had the password may have asked for a link to a mailbox of their own.
+    """
+    User.objects.filter(pk=user_id).update(pending_email="")
+    MailLink.objects.filter(user_id=user_id).delete()

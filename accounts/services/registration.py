@@ -11,9 +11,9 @@ from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
 from accounts.errors import RegistrationClosed
-from accounts.models import Role, SignIn, User
+from accounts.models import AuditAction, Role, SignIn, User
 from accounts.names import clean_email, clean_username, fold
-from accounts.services import passwords, sign_ins
+from accounts.services import audit, passwords, sign_ins
 from common import rates
 from common.addresses import address_key
 from common.db import write_transaction
@@ -33,7 +33,7 @@ def register(
     """A newcomer, who is a member and nothing more, and the device that they came with."""
     user = prepare_person(username=username, email=email, password=password)
     with write_transaction():
-        insert_person(user, roles=[Role.MEMBER])
+        insert_person(user, roles=[Role.MEMBER], actor=user)
         return sign_ins.open_for(user, client=client, address=address)
 
 
@@ -68,7 +68,7 @@ def prepare_person(*, username: str, email: str, password: str) -> User:
     return user
 
 
-def insert_person(user: User, *, roles: Iterable[str]) -> User:
+def insert_person(user: User, *, roles: Iterable[str], actor: User | None = None) -> User:
     """Store `user` with `roles`; raises Invalid when the name was taken a moment ago."""
     groups = groups_named(roles)
     user.is_superuser = user.is_staff = any(group.name == Role.ADMIN for group in groups)
@@ -76,6 +76,12 @@ def insert_person(user: User, *, roles: Iterable[str]) -> User:
         with write_transaction():
             user.save(force_insert=True)
             user.groups.set(groups)
+            audit.record(
+                AuditAction.USER_CREATED,
+                actor=actor,
+                target=audit.person(user),
+                after={"roles": sorted(group.name for group in groups)},
+            )
     except IntegrityError as error:
         raise _invalid(_taken(user)) from error
     return user

@@ -7,18 +7,17 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
-from django.db.models import Q
+from django.db import DatabaseError
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.errors import InvalidCredentials
-from accounts.models import Session, SignIn, User
+from accounts.models import AuditAction, Session, SignIn, User
+from accounts.services import audit
 from accounts.services.authentication import Proof
-from accounts.signals import sign_ins_revoked
 from common.db import write_transaction
-from common.text import clean
-
-_CLIENT_CHARACTERS = 200
+from common.sources import ADDRESS_CHARACTERS, CLIENT_CHARACTERS
+from common.text import printable
 
 
 def begin(proof: Proof, *, client: str = "", address: str = "") -> SignIn:
@@ -50,16 +49,19 @@ def open_for(
     now = timezone.now()
     idle = settings.REFRESH_TOKEN_SECONDS if idle_seconds is None else idle_seconds
     whole = settings.FAMILY_SECONDS if seconds is None else seconds
-    printable = "".join(char for char in clean(client) if char.isprintable())
-    return SignIn.objects.create(
-        user=user,
-        client=printable[:_CLIENT_CHARACTERS],
-        address=address[:45],
-        idle_seconds=idle,
-        last_used_at=now,
-        expires_at=now + timedelta(seconds=whole),
-        idle_expires_at=now + timedelta(seconds=idle),
-    )
+    with write_transaction():
+        sign_in = SignIn.objects.create(
+            user=user,
+            client=printable(client)[:CLIENT_CHARACTERS],
+            address=address[:ADDRESS_CHARACTERS],
+            idle_seconds=idle,
+            last_used_at=now,
+            expires_at=now + timedelta(seconds=whole),
+            idle_expires_at=now + timedelta(seconds=idle),
+        )
+        target = audit.Target("session", sign_in.pk)
+        audit.record(AuditAction.SIGN_IN, actor=user, target=target)
+    return sign_in
 
 
 def touch(sign_in: SignIn) -> None:
@@ -83,10 +85,11 @@ def live(ids: Collection[UUID]) -> set[UUID]:
     return set(SignIn.objects.live().filter(pk__in=ids).values_list("pk", flat=True))
 
 
-def revoke(user_id: UUID, *, only: UUID | None = None, but: UUID | None = None) -> frozenset[UUID]:
-    """End the sign-ins of a person: all, `only` one, or all `but` one. Returns whose ended.
+def revoke(user_id: UUID, *, only: UUID | None = None, but: UUID | None = None) -> int:
+    """End the sign-ins of a person: all, `only` one, or all `but` one; how many were alive.
 
-    Their tokens and sessions die with their next request, their sockets within seconds.
+    Their tokens and sessions die with their next request; their sockets and streams, in whatever
+    process, with its next look at the database (`accounts.consumers.look_at_sign_ins`).
     """
     condition = Q(user_id=user_id, revoked_at=None)
     if only:
@@ -94,20 +97,36 @@ def revoke(user_id: UUID, *, only: UUID | None = None, but: UUID | None = None) 
     if but:
         condition &= ~Q(pk=but)
     with write_transaction():
-        rows = SignIn.objects.filter(condition)
-        ended = frozenset(rows.values_list("pk", flat=True))
-        rows.update(revoked_at=timezone.now())
-        named = None if only is None and but is None else ended
-        transaction.on_commit(
-            lambda: sign_ins_revoked.send_robust(SignIn, user_id=user_id, sign_in_ids=named)
-        )
+        return SignIn.objects.filter(condition).update(revoked_at=timezone.now())
+
+
+def sign_out(user: User, *, actor: User | None, only: UUID | None = None, reason: str = "") -> int:
+    """`revoke` as an act of its own, on record; how many devices it signed out."""
+    with write_transaction():
+        ended = revoke(user.pk, only=only)
+        if ended:
+            audit.record(
+                AuditAction.SESSION_REVOKED,
+                actor=actor,
+                target=audit.person(user),
+                after={"sessions": ended} | ({"reason": reason} if reason else {}),
+            )
     return ended
 
 
-def purge() -> int:
-    """Drop sign-ins that have been over for a day, and the sessions of ended ones."""
+def revoke_everyone() -> None:
+    """End every device of everybody."""
+    with write_transaction():
+        SignIn.objects.filter(revoked_at=None).update(revoked_at=timezone.now())
+
+
+def over() -> QuerySet[SignIn]:
+    """Sign-ins that have run out, and those that were revoked a day ago."""
     now = timezone.now()
-    over = now - timedelta(days=1)
-    Session.objects.filter(expire_date__lt=now).delete()
-    ended = Q(expires_at__lt=over) | Q(idle_expires_at__lt=over) | Q(revoked_at__lt=over)
-    return SignIn.objects.filter(ended).delete()[0]
+    ran_out = Q(expires_at__lt=now) | Q(idle_expires_at__lt=now)
+    return SignIn.objects.filter(ran_out | Q(revoked_at__lt=now - timedelta(days=1)))
+
+
+def ended_sessions() -> QuerySet[Session]:
+    """Cookie sessions that have run out; those of a sign-in go with it, too."""
+    return Session.objects.filter(expire_date__lt=timezone.now())

@@ -68,9 +68,9 @@ class ToolCallSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
     arguments = serializers.CharField()
-    result = serializers.CharField(required=False)
+    result = serializers.CharField(required=False, allow_null=True)
     status = serializers.CharField(required=False)
-    seconds = serializers.FloatField(required=False)
+    seconds = serializers.FloatField(required=False, allow_null=True)
 
 
 class SourceSerializer(serializers.Serializer[Any]):
@@ -98,6 +98,11 @@ class MessageErrorSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
+class RatingSerializer(serializers.Serializer[Any]):
+    rating = serializers.ChoiceField(Message.Rating.choices)
+    comment = serializers.CharField()
+
+
 class MessageSerializer(serializers.Serializer[Any]):
     """A message, in answers and in events."""
 
@@ -116,7 +121,7 @@ class MessageSerializer(serializers.Serializer[Any]):
     seconds = serializers.FloatField(allow_null=True)
     context = ContextSerializer(allow_null=True)  # type: ignore[assignment]  # a field's name
     error = MessageErrorSerializer(allow_null=True)
-    feedback = serializers.JSONField(allow_null=True)
+    feedback = RatingSerializer(allow_null=True)
     attachments = serializers.ListField(child=serializers.JSONField())
     siblings = serializers.ListField(child=serializers.UUIDField())
     created_at = serializers.DateTimeField()

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from chat.api.parameters import ParametersField, read_parameters
-from chat.models import Conversation
+from chat.models import Conversation, Message
 from common.api.fields import IdField, NullIsAbsent, SwitchField, TextField, WholeNumberField
 from common.money import as_decimal
 
@@ -121,6 +121,14 @@ class SendSerializer(RegenerateSerializer):
 
 class EditSerializer(serializers.Serializer[Any]):
     content = ContentField()
+
+
+class FeedbackSerializer(serializers.Serializer[Any]):
+    rating = serializers.ChoiceField(choices=Message.Rating.choices)
+    comment = OptionalText(max_length=settings.COMMENT_CHARACTERS, allow_null=True)
+
+    def validate_comment(self, comment: str | None) -> str:
+        return comment or ""
 
 
 class PromptSerializer(serializers.Serializer[Any]):

@@ -1,7 +1,7 @@
 from django.urls import path
 
 from chat.api.views.conversations import ConversationViewSet
-from chat.api.views.messages import MessagesStreamView, MessagesView, MessageView
+from chat.api.views.messages import FeedbackView, MessagesStreamView, MessagesView, MessageView
 from chat.api.views.turns import ChatView, MessageStreamView, RegenerateView, StopView
 from chat.api.waiting import may_wait
 
@@ -32,5 +32,6 @@ urlpatterns = [
     path("messages/<uuid:message_id>/stream", may_wait(MessageStreamView.as_view())),
     path("messages/<uuid:message_id>/stop", may_wait(StopView.as_view())),
     path("messages/<uuid:message_id>/regenerate", may_wait(RegenerateView.as_view())),
+    path("messages/<uuid:message_id>/feedback", FeedbackView.as_view()),
     path("chat", may_wait(ChatView.as_view())),
 ]

@@ -97,6 +97,10 @@ class Message(Record):
         AGENT = "agent", _("Agent")
         TOOL = "tool", _("Tool")
 
+    class Rating(models.TextChoices):
+        UP = "up", _("Up")
+        DOWN = "down", _("Down")
+
     class Status(models.TextChoices):
         PENDING = "pending", _("Pending")
         STREAMING = "streaming", _("Streaming")
@@ -143,6 +147,9 @@ class Message(Record):
     position = models.PositiveBigIntegerField(_("position"))
     ended_position = models.PositiveBigIntegerField(_("end position"), null=True, blank=True)
     edited_at = models.DateTimeField(_("edited at"), null=True, blank=True)
+    # What the person who asked thinks of an answer.
+    rating = models.CharField(_("rating"), max_length=4, choices=Rating.choices, blank=True)
+    comment = models.TextField(_("comment"), blank=True)
 
     objects = MessageQuerySet.as_manager()
 
@@ -153,6 +160,10 @@ class Message(Record):
             models.UniqueConstraint(
                 fields=["conversation", "position"], name="message_position_is_unique"
             )
+        ]
+        indexes = [
+            # The admin's list of what people think of the answers.
+            models.Index(fields=["-id"], condition=~models.Q(rating=""), name="rated_messages")
         ]
 
     def __str__(self) -> str:
@@ -169,3 +180,6 @@ class Message(Record):
             "cost": self.cost or 0,
             "estimated": self.usage_estimated,
         }
+
+    def feedback(self) -> dict[str, str] | None:
+        return {"rating": self.rating, "comment": self.comment} if self.rating else None

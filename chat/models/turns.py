@@ -19,9 +19,10 @@ class TurnQuerySet(models.QuerySet["Turn"]):
 class Turn(Record):
     """One run of a model.
 
-    It belongs to the process `owner`, which raises `beat` and writes `text`, `reasoning` and
-    `last_seq` (its checkpoint) together, about once a second. Without a conversation (`/v1`,
-    `POST chat`) the checkpoint is kept only so that a killed turn can be settled.
+    It belongs to the process `owner`, which raises `beat` and writes `text`, `reasoning`,
+    `last_seq` and `answering` (its checkpoint) together, about once a second. Without a
+    conversation (`/v1`, `POST chat`) the checkpoint is kept only so that a killed turn can be
+    settled.
     """
 
     class Status(models.TextChoices):
@@ -72,13 +73,15 @@ class Turn(Record):
     beat = models.PositiveBigIntegerField(_("beat"), default=0)
     epoch = models.PositiveIntegerField(default=0)
     model = models.CharField(_("model asked for"), max_length=200)
-    # No foreign key: the ledger outlives the model, and a removed one has to find its turns.
-    asked_model_id = models.UUIDField(_("id of the model asked for"), null=True, editable=False)
-    # What settles the turn when the process that ran it is gone: estimate and frozen prices.
+    # What ends the turn when the process that ran it is gone: estimate, language, and the models
+    # that may answer with their frozen prices (`chat.turns.routes`). No foreign keys: the ledger
+    # outlives a model, and a removed one has to find its turns.
     prompt_estimate = models.PositiveBigIntegerField(_("estimated prompt tokens"), default=0)
-    input_price = models.PositiveBigIntegerField(_("input price"), default=0)
-    output_price = models.PositiveBigIntegerField(_("output price"), default=0)
-    encoding = models.CharField(_("encoding"), max_length=32, blank=True)
+    language = models.CharField(_("language"), max_length=16, default="en")
+    routes = models.JSONField(_("models that may answer"), default=list, editable=False)
+    answering = models.PositiveSmallIntegerField(
+        _("place of the one that answers"), null=True, editable=False
+    )
     text = models.TextField(_("text so far"), blank=True)
     reasoning = models.TextField(_("reasoning so far"), blank=True)
     characters = models.PositiveIntegerField(_("characters so far"), default=0)

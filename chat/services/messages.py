@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from chat.models import Conversation, Message, Turn
 from chat.streams.events import message_fields
@@ -18,7 +19,7 @@ from chat.streams.stored import siblings
 from chat.turns import transcript
 from chat.turns.closing import forget_turns, tell_gone
 from common.db import write_transaction
-from common.errors import Conflict, NotFound
+from common.errors import Conflict, Invalid, NotFound
 from common.statements import update_returning
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def edit_message(caller: Caller, message_id: UUID, content: str) -> dict[str, An
     if not Message.objects.visible_to(caller.user).filter(pk=message_id).exists():
         raise NotFound()
     with write_transaction():
-        unwritten = Turn.objects.running().filter(message_id=message_id).exists()
-        if unwritten:
+        is_being_written = Turn.objects.running().filter(message_id=message_id).exists()
+        if is_being_written:
             raise Conflict()
         message = update_returning(
             Message,
@@ -94,6 +95,26 @@ def edit_message(caller: Caller, message_id: UUID, content: str) -> dict[str, An
         )
     if message is None:
         raise NotFound()
+    return message_fields(message, siblings=siblings(message))
+
+
+def rate_message(
+    caller: Caller, message_id: UUID, *, rating: str, comment: str = ""
+) -> dict[str, Any]:
+    """Keep what the caller thinks of an answer in place of what they thought before; "" takes
+    it back. Raises NotFound, and Invalid for what is no answer."""
+    role = Message.objects.visible_to(caller.user).filter(pk=message_id).values_list("role")
+    if (found := role.first()) is None:
+        raise NotFound()
+    if found[0] != Message.Role.ASSISTANT:
+        raise Invalid(_("Only an answer can be rated."))
+    with write_transaction():
+        message = update_returning(
+            Message, where={"id": message_id}, changes={"rating": rating, "comment": comment}
+        )
+    if message is None:
+        raise NotFound()
+    _show_checkpoints([message])
     return message_fields(message, siblings=siblings(message))
 
 

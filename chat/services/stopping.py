@@ -13,6 +13,7 @@ from chat.models import Conversation, Message, Turn
 from chat.streams.events import TurnRef
 from chat.streams.hub import hub
 from chat.turns.closing import close_turn, ref_of
+from chat.turns.routes import may_use
 from chat.turns.runner import runner
 from common.db import write_transaction
 from common.errors import NotFound
@@ -43,16 +44,18 @@ def stop_turn(turn: Turn, *, reason: str) -> None:
 
 
 def stop_turns_of(model_ids: Collection[UUID]) -> None:
-    """Stop what these models are answering: they were removed (A8)."""
-    for turn in Turn.objects.running().filter(asked_model_id__in=model_ids):
-        stop_turn(turn, reason=Turn.StopReason.PERSON)
+    """Stop what these models answer, asked for or as fallbacks: they were removed (A8)."""
+    # Running turns are few, and SQLite does not look into JSON for us.
+    for turn in Turn.objects.running().defer("text", "reasoning"):
+        if may_use(turn, model_ids):
+            stop_turn(turn, reason=Turn.StopReason.PERSON)
 
 
 def _nudge(turn: Turn, reason: str) -> None:
     if runner.stop(turn.pk, reason):
         return
     if hub.mirror is not None:
-        runner.submit(hub.mirror.request_stop(turn.owner, turn.pk))
+        runner.submit(hub.mirror.writer.request_stop(turn.owner, turn.pk))
 
 
 def close_stopped(turn_id: UUID) -> None:

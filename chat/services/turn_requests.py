@@ -12,7 +12,7 @@ from django.db import IntegrityError
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from chat.models import Conversation, Turn
+from chat.models import Conversation, Message, Turn
 from chat.streams.events import TurnRef
 from chat.turns.asking import (
     UNSET,
@@ -30,6 +30,7 @@ from chat.turns.prepare import begin_stateless, choose_model
 from common import rates
 from common.db import write_transaction
 from common.errors import Conflict, NotFound
+from models_registry.tokens import count_messages
 
 if TYPE_CHECKING:
     from accounts.services.callers import Caller
@@ -118,7 +119,8 @@ def regenerate(
     def begin() -> TurnRef:
         old = answered_by(caller, message_id)
         conversation = lock_conversation(caller, old.conversation_id, claim, messages=1)
-        question = old.parent
+        # Not by `old.parent`: whoever held the lock before may have deleted both.
+        question = Message.objects.filter(children=old).first()
         if question is None:
             raise NotFound()
         asked = asked_in(caller, conversation, model=model, parameters=parameters or {})
@@ -138,12 +140,18 @@ def chat_once(
     """A turn over `messages` (OpenAI's shape) that leaves no conversation behind."""
     fields = {"messages": messages, "model": model, "parameters": parameters or {}}
     claim = Claim.of(caller.sender, idempotency_key, "chat", fields)
+    if earlier := _earlier(caller, claim):
+        return earlier
+    asked = choose_model(caller.user, model, parameters or {})
+    # Before the transaction: a megabyte takes longer to count than all others should wait (F7).
+    tokens = count_messages(messages, asked.routes[0].encoding)
 
     def begin() -> TurnRef:
-        asked = choose_model(caller.user, model, parameters or {})
-        return begin_stateless(asked, messages, purpose=Turn.Purpose.CHAT, claim=claim)
+        return begin_stateless(
+            asked, messages, prompt_tokens=tokens, purpose=Turn.Purpose.CHAT, claim=claim
+        )
 
-    return _once(caller, claim, begin)
+    return _begin(claim, begin)
 
 
 def turn_of_message(caller: Caller, message_id: UUID) -> TurnRef:
@@ -171,9 +179,18 @@ def turns_begun_since(user_ids: Collection[UUID], since: datetime) -> list[TurnR
 # -- how a turn begins -------------------------------------------------------------------------
 def _once(caller: Caller, claim: Claim, begin: Callable[[], TurnRef]) -> TurnStarted:
     """Run `begin` in a transaction, or join the turn that the same key began."""
+    return _earlier(caller, claim) or _begin(claim, begin)
+
+
+def _earlier(caller: Caller, claim: Claim) -> TurnStarted | None:
+    """The turn that the same key began; without one, a new turn of the person is counted."""
     if earlier := claim.earlier_turn():
         return _join(earlier)
     rates.hit("turns_user", str(caller.user.pk))
+    return None
+
+
+def _begin(claim: Claim, begin: Callable[[], TurnRef]) -> TurnStarted:
     try:
         with write_transaction():
             return TurnStarted(begin())

@@ -149,7 +149,7 @@ def message_fields(message: Message, *, siblings: Sequence[UUID]) -> dict[str, A
             if message.error_code
             else None
         ),
-        "feedback": None,
+        "feedback": message.feedback(),
         "attachments": [],
         "siblings": list(siblings),
         "created_at": timestamp(message.created_at),

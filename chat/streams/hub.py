@@ -28,6 +28,7 @@ class Hub:
         self.mirror: Mirror | None = None
         self.own: dict[UUID, TurnLog] = {}
         self.followed: dict[UUID, TurnLog] = {}
+        self._left: dict[UUID, TurnLog] = {}
         self._coming: dict[UUID, asyncio.Task[TurnLog]] = {}
 
     def attach(self, loop: asyncio.AbstractEventLoop, mirror: Mirror | None) -> None:
@@ -43,9 +44,17 @@ class Hub:
     def changed(self, log: TurnLog) -> None:
         """`log`, one of ours, has new events: let other processes have them."""
         if self.mirror is not None:
-            self.mirror.mark(log)
+            self.mirror.writer.mark(log)
         if log.size > settings.TURN_LOG_BYTES:
             log.trim()
+
+    def let_go(self, log: TurnLog) -> None:
+        """Nobody here runs the turn of `log`, one of ours, any more.
+
+        Without an end it waits, like those that we follow, for whoever tends the turn.
+        """
+        if not log.ended:
+            self._left[log.ref.turn_id] = log
 
     async def follow(self, ref: TurnRef) -> TurnLog:
         """The log of any turn, wherever it runs, or ran."""
@@ -81,10 +90,10 @@ class Hub:
     async def _load(self, ref: TurnRef) -> TurnLog:
         log = TurnLog(ref)
         if self.mirror is not None:
-            await self.mirror.load(log)
+            await self.mirror.reader.load(log)
         fill(log, await in_thread(stored_turn)(ref))
         if self.mirror is not None and not log.ended:
-            await self.mirror.watch(log)
+            await self.mirror.reader.watch(log)
         self.followed[ref.turn_id] = log
         return log
 
@@ -94,17 +103,21 @@ class Hub:
         return log
 
     async def look(self) -> None:
-        """Followed turns may have moved or ended without a word from Redis."""
-        behind = {log.ref: log.last_seq for log in self.followed.values() if not log.ended}
+        """Turns that we do not run may have moved or ended without a word from Redis."""
+        self._left = {key: log for key, log in self._left.items() if not log.ended}
+        logs = {**self.followed, **self._left}
+        behind = {log.ref: log.last_seq for log in logs.values() if not log.ended}
         if not behind:
             return
         for ref in await in_thread(moved_on)(behind):
-            log = self.followed.get(ref.turn_id)
-            if log is None:
-                continue
+            log = logs[ref.turn_id]
             fill(log, await in_thread(stored_turn)(ref))
-            if log.ended and self.mirror is not None:
-                self.mirror.unwatch(ref.turn_id)
+            if not log.ended:
+                continue
+            if ref.turn_id in self._left:
+                self.changed(log)
+            elif self.mirror is not None:
+                self.mirror.reader.unwatch(ref.turn_id)
 
     def end_elsewhere(
         self, ref: TurnRef, end: Callable[[int], Event], *, whole: TurnLog | None = None
@@ -122,7 +135,7 @@ class Hub:
                 log.replace(whole.last_seq, whole.content, whole.thoughts)
             log.finish(end(log.last_seq + 1))
         if self.mirror is not None:
-            self.mirror.mark_end(ref, end, whole)
+            self.mirror.writer.mark_end(ref, end, whole)
 
     def sweep(self) -> None:
         """Let go of ended logs after a while, of followed ones that nobody reads, of too much."""
@@ -136,7 +149,7 @@ class Hub:
             elif now - log.touched_at > settings.TURN_LOG_FOLLOW_SECONDS:
                 del self.followed[turn_id]
                 if self.mirror is not None:
-                    self.mirror.unwatch(turn_id)
+                    self.mirror.reader.unwatch(turn_id)
             if log.size > settings.TURN_LOG_BYTES:
                 log.trim()
         self._shrink()

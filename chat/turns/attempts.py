@@ -88,8 +88,7 @@ async def _converse(turn: RunningTurn, outcome: Outcome) -> None:
     request = replace(job.request, tools=tools.schemas(job.tools) or job.request.tools)
     routes = job.routes
     for _round in range(settings.TOOL_ROUNDS):
-        collected = tools.Collected()
-        await _ask_in_order(turn, outcome, routes, request, collected)
+        collected = await _ask_in_order(turn, outcome, routes, request)
         calls = collected.calls()
         if not (calls and job.tools):
             outcome.tool_calls += calls
@@ -106,27 +105,23 @@ async def _converse(turn: RunningTurn, outcome: Outcome) -> None:
 
 
 async def _ask_in_order(
-    turn: RunningTurn,
-    outcome: Outcome,
-    routes: list[Route],
-    request: ChatRequest,
-    collected: tools.Collected,
-) -> None:
+    turn: RunningTurn, outcome: Outcome, routes: list[Route], request: ChatRequest
+) -> tools.Collected:
     """Ask the models in order until one answers; raises what the last one failed with."""
     failure: AppError = ModelUnavailable()
     shown = turn.log.last_seq
     for route in routes:
         for attempt in range(settings.PROVIDER_TRIES):
-            if not cooldown.admit(route.model_id):
+            if not cooldown.admit(route):
                 break
             outcome.route = route
-            error = await _try(turn, outcome, route, request, collected)
-            if error is None:
-                return
-            failure = error
-            pause = _pause(error, attempt)
+            answer = await _try(turn, outcome, route, request)
+            if isinstance(answer, tools.Collected):
+                return answer
+            failure = answer
+            pause = _pause(answer, attempt)
             if turn.log.last_seq > shown:
-                raise error
+                raise answer
             if pause is None:
                 break
             await asyncio.sleep(pause)
@@ -134,23 +129,21 @@ async def _ask_in_order(
 
 
 async def _try(
-    turn: RunningTurn,
-    outcome: Outcome,
-    route: Route,
-    request: ChatRequest,
-    collected: tools.Collected,
-) -> ProviderError | None:
-    """One try with its verdict told to the cool-down; None when the model answered."""
+    turn: RunningTurn, outcome: Outcome, route: Route, request: ChatRequest
+) -> tools.Collected | ProviderError:
+    """One try with its verdict told to the cool-down: what came, or why it failed."""
+    # Of its own: what an earlier try began must not be glued to it (F14).
+    collected = outcome.uncounted = tools.Collected(request.messages)
     try:
         await _ask(turn, outcome, route, request, collected)
     except ProviderError as exc:
         _note(route, exc)
         return exc
     except BaseException:
-        cooldown.released(route.model_id)
+        cooldown.released(route)
         raise
-    cooldown.succeeded(route.model_id)
-    return None
+    cooldown.succeeded(route)
+    return collected
 
 
 def _note(route: Route, error: ProviderError) -> None:
@@ -161,9 +154,9 @@ def _note(route: Route, error: ProviderError) -> None:
         status=error.upstream_status,
     )
     if error.retryable:
-        cooldown.failed(route.model_id)
+        cooldown.failed(route)
     else:
-        cooldown.released(route.model_id)
+        cooldown.released(route)
 
 
 def _pause(error: ProviderError, attempt: int) -> float | None:
@@ -201,7 +194,7 @@ async def _ask(
                     if turn.timer is None and not isinstance(event, Finished):
                         turn.first_token = turn.first_token or time.monotonic()
                         timer.reschedule(None)
-                        turn.timer = timer
+                        turn.timer, turn.route = timer, route
                     _take(turn, outcome, event, collected)
     except TimeoutError as exc:
         if timer.expired():
@@ -229,14 +222,21 @@ def _take(
         case ReasoningDelta(text):
             if text:
                 log.add("", reasoning=text)
+                collected.reasoning.append(text)
         case ToolCallDelta():
             call = collected.take(event)
             if not turn.job.tools:
                 log.add("", tool_call=call)
         case Finished(_reason, usage):
-            outcome.usage = _sum(outcome.usage, usage)
+            _count(outcome, usage)
             return
     hub.changed(log)
+
+
+def _count(outcome: Outcome, usage: Usage | None) -> None:
+    outcome.usage = _sum(outcome.usage, usage)
+    if usage is not None:
+        outcome.uncounted = None
 
 
 def _sum(one: Usage | None, other: Usage | None) -> Usage | None:

@@ -15,21 +15,29 @@ from common.statements import update
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a turn is; `text` None when nothing came since the last checkpoint."""
+    """How far a turn is; `text` None when nothing came since the last checkpoint.
+
+    `answering` is the place of the model that speaks among those that may.
+    """
 
     turn_id: UUID
     last_seq: int
     text: str | None
     reasoning: str = ""
     characters: int = 0
+    answering: int | None = None
 
 
 @dataclass(slots=True)
 class Report:
-    """What the rows told in return: turns that ended or are gone, and stops asked for."""
+    """What the rows told in return: turns that ended or are gone, and stops asked for.
+
+    `skipped` are those whose text was not written, because somebody held their row.
+    """
 
     ended: set[UUID] = field(default_factory=set)
     stops: dict[UUID, str] = field(default_factory=dict)
+    skipped: set[UUID] = field(default_factory=set)
 
 
 def save_checkpoints(checkpoints: list[Checkpoint]) -> Report:
@@ -42,43 +50,53 @@ def save_checkpoints(checkpoints: list[Checkpoint]) -> Report:
     written = [each for each in checkpoints if each.text is not None]
     with write_transaction():
         if connection.vendor == "postgresql":
-            _save_on_postgresql(written)
+            saved = _save_on_postgresql(written)
         else:
-            for each in written:
-                update(
-                    Turn,
-                    where={"id": each.turn_id, "status": Turn.Status.RUNNING},
-                    changes={
-                        "text": each.text,
-                        "reasoning": each.reasoning,
-                        "last_seq": each.last_seq,
-                        "characters": each.characters,
-                    },
-                )
+            saved = {each.turn_id for each in written if _save(each)}
         rows = Turn.objects.running().filter(pk__in=ids)
         if connection.vendor == "postgresql":
             # Evaluated as a subquery: locks what is free and leaves the rest.
             rows = Turn.objects.filter(pk__in=rows.select_for_update(skip_locked=True).values("pk"))
         rows.update(beat=F("beat") + 1)
-    return _report(ids)
+    report = _report(ids)
+    report.skipped = {each.turn_id for each in written} - saved
+    return report
 
 
-def _save_on_postgresql(written: list[Checkpoint]) -> None:
+def _save(checkpoint: Checkpoint) -> bool:
+    changed = update(
+        Turn,
+        where={"id": checkpoint.turn_id, "status": Turn.Status.RUNNING},
+        changes={
+            "text": checkpoint.text,
+            "reasoning": checkpoint.reasoning,
+            "last_seq": checkpoint.last_seq,
+            "characters": checkpoint.characters,
+            "answering": checkpoint.answering,
+        },
+    )
+    return bool(changed)
+
+
+def _save_on_postgresql(written: list[Checkpoint]) -> set[UUID]:
+    """The turns whose rows were free."""
     if not written:
-        return
+        return set()
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE chat_turn AS turn
             SET text = due.text, reasoning = due.reasoning, last_seq = due.last_seq,
-                characters = due.characters
-            FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::int[], %s::int[])
-                 AS due(id, text, reasoning, last_seq, characters)
+                characters = due.characters, answering = due.answering
+            FROM unnest(
+                %s::uuid[], %s::text[], %s::text[], %s::int[], %s::int[], %s::smallint[]
+            ) AS due(id, text, reasoning, last_seq, characters, answering)
             WHERE turn.id = due.id AND turn.id IN (
                 SELECT id FROM chat_turn
                 WHERE id = ANY(%s::uuid[]) AND status = 'running'
                 FOR UPDATE SKIP LOCKED
             )
+            RETURNING turn.id
             """,
             [
                 [each.turn_id for each in written],
@@ -86,9 +104,11 @@ def _save_on_postgresql(written: list[Checkpoint]) -> None:
                 [each.reasoning for each in written],
                 [each.last_seq for each in written],
                 [each.characters for each in written],
+                [each.answering for each in written],
                 [each.turn_id for each in written],
             ],
         )
+        return {row[0] for row in cursor.fetchall()}
 
 
 def _report(ids: list[UUID]) -> Report:

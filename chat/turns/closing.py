@@ -14,8 +14,8 @@ from chat.streams.hub import hub
 from chat.streams.log import TurnLog
 from chat.streams.stored import gone
 from chat.turns.finish import Ended, Ending, finish_turn
+from chat.turns.routes import route_of
 from common.db import in_thread
-from models_registry.providers.base import Prices
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -41,7 +41,7 @@ async def close_turn(turn_id: UUID, *, status: str, error: AppError | None = Non
     if own is not None:
         log.replace(own.last_seq, own.content, own.thoughts)
     elif hub.mirror is not None:
-        await hub.mirror.load(log)
+        await hub.mirror.reader.load(log)
     if log.last_seq < turn.last_seq:
         log.replace(turn.last_seq, turn.text, turn.reasoning)
     if own is None:
@@ -83,6 +83,8 @@ def _running(turn_id: UUID) -> Turn | None:
 
 
 def _finish(turn: Turn, log: TurnLog, status: str, error: AppError | None) -> Ended | None:
+    route = route_of(turn)
+    answered = turn.answering is not None or bool(log.content or log.thoughts)
     return finish_turn(
         Ending(
             ref=log.ref,
@@ -93,14 +95,16 @@ def _finish(turn: Turn, log: TurnLog, status: str, error: AppError | None) -> En
             last_seq=max(log.last_seq, 0),
             epoch=turn.epoch,
             model=turn.model,
-            encoding=turn.encoding,
-            prices=Prices(input=turn.input_price, output=turn.output_price),
+            encoding=route.encoding,
+            prices=route.prices,
             prompt_estimate=turn.prompt_estimate,
             started_at=turn.created_at,
             seconds=max(0.0, (timezone.now() - turn.created_at).total_seconds()),
             error=error,
-            answered_by=turn.model if log.content or log.thoughts else "",
+            answered_by=route.name if answered else "",
+            fallback=bool(turn.answering),
             keeps_answer=turn.message_id is None,
             characters=turn.characters,
+            language=turn.language,
         )
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from django.conf import settings
+from django.utils import timezone
 
 from chat.errors import IdempotencyConflict
 from chat.models import IdempotencyRecord, Turn
@@ -14,6 +17,8 @@ from common.db import write_transaction
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from django.db.models import QuerySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +68,9 @@ class Claim:
                 body_hash=self.body_hash,
                 turn_id=turn_id,
             )
+
+
+def expired() -> QuerySet[IdempotencyRecord]:
+    """Records whose time is over, and with them the answers that they keep (G5)."""
+    oldest = timezone.now() - timedelta(seconds=settings.IDEMPOTENCY_SECONDS)
+    return IdempotencyRecord.objects.filter(created_at__lt=oldest)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from chat.streams.events import TurnRef
     from chat.streams.log import TurnLog
-    from chat.turns.tools import ToolTable
+    from chat.turns.tools import Collected, ToolTable
     from common.errors import AppError
     from models_registry.providers.base import ChatRequest, Route, Usage
 
@@ -51,6 +51,8 @@ class Outcome:
     error: AppError | None = None
     route: Route | None = None
     usage: Usage | None = None
+    # The request whose count the provider still owes.
+    uncounted: Collected | None = None
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -60,7 +62,7 @@ class RunningTurn:
 
     Times are monotonic seconds, `touched` by the loop's own clock. `closing` is set before
     `finish_turn`: from then on nobody cancels anything of it. `cut` says why the provider phase
-    was ended from outside.
+    was ended from outside. `route` is the model that speaks, from its first token.
     """
 
     job: PreparedTurn
@@ -68,6 +70,7 @@ class RunningTurn:
     began: float = field(default_factory=time.monotonic)
     touched: float = field(default_factory=time.monotonic)
     first_token: float | None = None
+    route: Route | None = None
     saved_seq: int = -1
     cut: str = ""
     closing: bool = False
@@ -84,5 +87,9 @@ class RunningTurn:
         if self.closing or self.cut:
             return
         self.cut = reason
-        if self.phase is not None:
+        self.press()
+
+    def press(self) -> None:
+        """Cancel a phase that is to end, and again: what it waits for may swallow a cancel."""
+        if self.cut and self.phase is not None and not self.phase.done():
             self.phase.cancel()

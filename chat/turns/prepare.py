@@ -20,12 +20,14 @@ from chat.streams.events import TurnRef
 from chat.turns import transcript
 from chat.turns.context import Context, Past, build_context, room_for
 from chat.turns.jobs import PreparedTurn
+from chat.turns.routes import kept
 from chat.turns.runner import refuse_when_draining, runner
+from common import disk
 from common.errors import RateLimited
 from common.statements import insert
 from models_registry.providers.base import ChatRequest
 from models_registry.services.routing import resolve_model, routes_for
-from models_registry.tokens import count, count_messages
+from models_registry.tokens import count
 from quotas.models import Subject
 from quotas.services.holds import hold
 
@@ -58,8 +60,10 @@ class Asked:
 
 
 def choose_model(user: User, name: str, parameters: dict[str, Any]) -> Asked:
-    """The model that `user` means, with its fallbacks; raises NotFound, ModelUnavailable."""
+    """The model that `user` means, with its fallbacks; raises NotFound, ModelUnavailable and,
+    while nothing new may begin, Unavailable."""
     refuse_when_draining()
+    disk.check_room()
     model = resolve_model(user, name or None)
     return Asked(user, model, routes_for(model, user), parameters)
 
@@ -136,7 +140,12 @@ def begin_answer(
 
 
 def begin_stateless(
-    asked: Asked, messages: list[dict[str, Any]], *, purpose: str, claim: Claim
+    asked: Asked,
+    messages: list[dict[str, Any]],
+    *,
+    prompt_tokens: int,
+    purpose: str,
+    claim: Claim,
 ) -> TurnRef:
     """A turn without a conversation: nothing of it is stored but counts."""
     turn_id = uuid7()
@@ -146,7 +155,7 @@ def begin_stateless(
         ref,
         purpose=purpose,
         messages=messages,
-        prompt_tokens=count_messages(messages, asked.routes[0].encoding),
+        prompt_tokens=prompt_tokens,
         siblings=[],
         epoch=0,
     )
@@ -197,11 +206,9 @@ def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UU
         owner=runner.owner,
         epoch=job.epoch,
         model=asked.model.name,
-        asked_model_id=asked.model.pk,
         prompt_estimate=job.prompt_tokens,
-        input_price=route.prices.input,
-        output_price=route.prices.output,
-        encoding=route.encoding,
+        language=job.request.language,
+        routes=kept(job.routes),
     )
     insert(turn)
     claim.remember(job.ref.turn_id)

@@ -23,6 +23,7 @@ from chat.streams.hub import hub
 from chat.streams.mirror import Mirror
 from chat.turns.checkpoints import Checkpoint, save_checkpoints
 from chat.turns.jobs import RunningTurn
+from chat.turns.places import Places
 from chat.turns.running import run_turn
 from chat.turns.tending import Tender
 from common import lifecycle, lookout
@@ -43,8 +44,6 @@ SERVER = "server"
 COMMAND = "command"
 # What a finishing turn may take at most once the process wants to end, in seconds.
 _FINISH_SECONDS = 5
-# No commit takes longer, in seconds.
-_COMMIT_SECONDS = 60
 
 
 class Runner:
@@ -56,8 +55,7 @@ class Runner:
         self.turns: dict[UUID, RunningTurn] = {}
         self.executor = ThreadPoolExecutor(2, thread_name_prefix="turns")
         self._starting = threading.Lock()
-        self._placing = threading.Lock()
-        self._places: dict[UUID, tuple[UUID | None, float]] = {}
+        self._places = Places()
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: list[asyncio.Task[None]] = []
 
@@ -125,31 +123,16 @@ class Runner:
         def forget(done: asyncio.Task[None]) -> None:
             self._tasks.discard(done)
             self.turns.pop(turn.job.ref.turn_id, None)
-            self._places.pop(turn.job.ref.turn_id, None)
+            self._places.give_back(turn.job.ref.turn_id)
+            hub.let_go(turn.log)
             if not done.cancelled() and (error := done.exception()):
                 logger.error("turn_task_died", exc_info=error)
 
         task.add_done_callback(forget)
 
     def take_place(self, ref: TurnRef) -> bool:
-        """Count a turn, about to be committed, among those its person runs in this process.
-
-        False when all places are taken. A place is given back when the turn has ended; one whose
-        commit failed, after a while.
-        """
-        with self._placing:
-            taken = sum(user_id == ref.user_id for user_id, _since in self._places.values())
-            if taken >= settings.RUNNING_TURNS_PER_USER:
-                return False
-            self._places[ref.turn_id] = (ref.user_id, time.monotonic())
-            return True
-
-    def _sweep_places(self) -> None:
-        oldest = time.monotonic() - _COMMIT_SECONDS
-        with self._placing:
-            for turn_id, (_user_id, since) in list(self._places.items()):
-                if since < oldest and turn_id not in self.turns:
-                    del self._places[turn_id]
+        """Count a turn, about to be committed, among those its person runs in this process (E5)."""
+        return self._places.take(ref.turn_id, ref.user_id)
 
     def stop(self, turn_id: UUID, reason: str) -> bool:
         """End the provider phase of one of our turns; False when it is not ours. Any thread."""
@@ -184,7 +167,8 @@ class Runner:
         due = [_checkpoint_of(turn) for turn in turns]
         report = await in_thread(save_checkpoints, executor=self.executor)(due)
         for turn, saved in zip(turns, due, strict=True):
-            turn.saved_seq = saved.last_seq
+            if saved.turn_id not in report.skipped:
+                turn.saved_seq = saved.last_seq
             if saved.turn_id in report.ended:
                 turn.end_phase("gone")
             elif reason := report.stops.get(saved.turn_id):
@@ -207,8 +191,9 @@ class Runner:
             if silent and timer is not None and not timer.expired():
                 timer.reschedule(now)
             _watch_reader(turn)
+            turn.press()
         hub.sweep()
-        self._sweep_places()
+        self._places.sweep(self.turns)
 
     # -- ending ----------------------------------------------------------------------------
     async def drain(self) -> None:
@@ -256,7 +241,8 @@ def _checkpoint_of(turn: RunningTurn) -> Checkpoint:
     if ref.conversation_id is None:
         # Of a turn without a conversation nothing that was said is kept, only how much it was.
         text = reasoning = ""
-    return Checkpoint(ref.turn_id, log.last_seq, text, reasoning, characters)
+    answering = turn.job.routes.index(turn.route) if turn.route else None
+    return Checkpoint(ref.turn_id, log.last_seq, text, reasoning, characters, answering)
 
 
 def _watch_reader(turn: RunningTurn) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,6 +14,7 @@ from chat.models import Turn
 from chat.streams.hub import hub
 from chat.streams.stored import fill, stored_turn
 from chat.turns.attempts import provider_phase, settle_cut
+from chat.turns.closing import close_turn
 from chat.turns.finish import Ended, Ending, finish_turn
 from chat.turns.jobs import Outcome
 from common import metrics
@@ -35,24 +35,27 @@ async def run_turn(turn: RunningTurn, executor: ThreadPoolExecutor) -> None:
     # From here on nobody cancels anything: a cancel that landed in `finish_turn` would leave
     # the readers without an end.
     turn.closing = True
-    ending = _ending(turn, outcome)
     try:
-        ended = await _finish(turn, ending, executor)
+        await _end(turn, outcome, executor)
     except Exception as exc:
         if _is_away(exc):
             # The row stays `running` with its last checkpoint until it is tended.
             raise
-        # A bug of ours in storing the end: the turn still has to end.
+        # A bug of ours: the turn still has to end, by what its row and its log say.
         logger.exception("turn_not_stored", turn=str(turn.job.ref.turn_id))
-        failed = replace(ending, status=Turn.Status.FAILED, error=Internal(), tool_calls=[])
-        ended = await _finish(turn, failed, executor)
+        status = Turn.Status.FAILED
+        await close_turn(turn.job.ref.turn_id, status=status, error=Internal())
+    hub.changed(turn.log)
+
+
+async def _end(turn: RunningTurn, outcome: Outcome, executor: ThreadPoolExecutor) -> None:
+    ended = await _finish(_ending(turn, outcome), executor)
     if ended is None:
         # Somebody else ended it. Their end is in the row.
         fill(turn.log, await in_thread(stored_turn)(turn.job.ref))
     else:
         turn.log.finish(ended.event(turn.log.last_seq + 1))
         _measure(turn, ended)
-    hub.changed(turn.log)
 
 
 async def _phase(turn: RunningTurn) -> Outcome:
@@ -73,6 +76,7 @@ async def _phase(turn: RunningTurn) -> Outcome:
 def _ending(turn: RunningTurn, outcome: Outcome) -> Ending:
     job, log = turn.job, turn.log
     asked = job.routes[0]
+    uncounted = outcome.uncounted
     route = outcome.route or asked
     answered = log.last_seq > 0 or outcome.status == Turn.Status.COMPLETE
     return Ending(
@@ -94,6 +98,7 @@ def _ending(turn: RunningTurn, outcome: Outcome) -> Ending:
         answered_by=route.name if answered else "",
         fallback=answered and route is not asked,
         reported=outcome.usage,
+        uncounted=uncounted if uncounted and not uncounted.is_empty else None,
         first_token_seconds=turn.first_token and turn.first_token - turn.began,
         siblings=job.siblings,
         keeps_answer=job.keeps_answer,
@@ -101,7 +106,7 @@ def _ending(turn: RunningTurn, outcome: Outcome) -> Ending:
     )
 
 
-async def _finish(turn: RunningTurn, ending: Ending, executor: ThreadPoolExecutor) -> Ended | None:
+async def _finish(ending: Ending, executor: ThreadPoolExecutor) -> Ended | None:
     """Store the end; while the database is away, again for FINISH_RETRY_SECONDS."""
     finish = in_thread(finish_turn, executor=executor)
     give_up = time.monotonic() + settings.FINISH_RETRY_SECONDS

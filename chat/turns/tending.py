@@ -17,6 +17,9 @@ from common.errors import Unavailable
 
 logger = structlog.get_logger(__name__)
 
+# How many looks' time one look may add.
+_LOOKS_AT_MOST = 2
+
 
 @dataclass(slots=True)
 class _Watched:
@@ -28,7 +31,8 @@ class Tender:
     """Remembers (turn, beat) and counts, by its own monotonic clock, how long a turn stands still.
 
     `in_flight` are the turns that this process runs itself. Only time between two looks that
-    succeeded counts: with the database away nobody can beat.
+    succeeded counts, and no more than two looks should be apart: with the database away nobody
+    can beat, nor on a machine that is paused.
     """
 
     def __init__(self, owner: str, in_flight: Collection[UUID]) -> None:
@@ -41,7 +45,9 @@ class Tender:
         looked_at, self._looked_at = self._looked_at, None
         running = await in_thread(_running_elsewhere)(list(self._in_flight))
         now = time.monotonic()
-        passed = 0.0 if looked_at is None else now - looked_at
+        # A process that was held up, with its whole machine perhaps, saw nobody's beat meanwhile.
+        most = _LOOKS_AT_MOST * settings.LOOK_SECONDS
+        passed = 0.0 if looked_at is None else min(now - looked_at, most)
         self._looked_at = now
         watched: dict[UUID, _Watched] = {}
         for turn_id, beat in running:
@@ -59,7 +65,11 @@ class Tender:
             await self._close(turn_id)
 
     async def _close(self, turn_id: UUID) -> None:
-        closed = await close_turn(turn_id, status=Turn.Status.INTERRUPTED, error=Unavailable())
+        try:
+            closed = await close_turn(turn_id, status=Turn.Status.INTERRUPTED, error=Unavailable())
+        except Exception:  # one bad row must not keep the others from being tended
+            logger.exception("turn_not_tended", turn=str(turn_id))
+            return
         if closed:
             logger.warning("turn_of_dead_process_closed", turn=str(turn_id))
 

@@ -1,4 +1,8 @@
-"""Tools that a turn may call: what the model asked for, run with limits, given back to it."""
+"""Tools that a turn may call: what the model asked for, run with limits, given back to it.
+
+Who brings tools along is the support desk's AI agent, which is still to come: until then every
+turn has an empty table. Chat itself hands the calls of a model through and runs none.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ import structlog
 from django.conf import settings
 
 from common.text import clean
+from models_registry.tokens import count
 
 if TYPE_CHECKING:
     from models_registry.providers.base import ToolCallDelta
@@ -40,9 +45,11 @@ def schemas(table: ToolTable) -> list[dict[str, Any]]:
 
 @dataclass(slots=True)
 class Collected:
-    """The text and the tool calls of one round, put together from their pieces."""
+    """One request to a model: what it was asked, and what came of it, put together from pieces."""
 
+    asked: list[dict[str, Any]]
     text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
     pieces: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def take(self, delta: ToolCallDelta) -> dict[str, Any]:
@@ -52,6 +59,16 @@ class Collected:
         call["name"] = call["name"] or delta.name
         call["arguments"].append(delta.arguments)
         return {"id": call["id"], "name": call["name"], "arguments": delta.arguments}
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.text or self.reasoning or self.pieces)
+
+    def tokens_said(self, encoding: str) -> int:
+        """Our estimate of what the answer takes. Not on the event loop."""
+        said = ["".join(self.text), "".join(self.reasoning)]
+        said += [call["name"] + call["arguments"] for call in self.calls()]
+        return sum(count(each, encoding) for each in said)
 
     def calls(self) -> list[dict[str, Any]]:
         """The whole calls, as a message keeps them."""

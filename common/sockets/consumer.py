@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -20,13 +21,14 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import Serializer
 
-from common import errors, lifecycle, rates
+from common import errors, lifecycle, rates, sources
 from common.addresses import address_key, client_address
 from common.db import in_thread
 from common.problems import as_app_error
+from common.scopes import language_of, request_id_of
 from common.sockets.frames import BadFrame, Frame, error_frame, parse_frame
 from common.sockets.outbox import Outbox, Send
-from common.sockets.refusals import deny, language_of, request_id_of
+from common.sockets.refusals import deny
 from common.sockets.registry import Bucket, sockets
 
 logger = structlog.get_logger(__name__)
@@ -48,7 +50,7 @@ class Identity(Protocol):
     def expires_at(self) -> datetime | None: ...
 
 
-class SocketConsumer(AsyncWebsocketConsumer):
+class SocketConsumer(AsyncWebsocketConsumer, ABC):
     """A signed-in socket.
 
     A frame's `type` names its serializer in `frames` and its handler, `frame_<type>`. Frames are
@@ -63,9 +65,9 @@ class SocketConsumer(AsyncWebsocketConsumer):
     outbox: Outbox
     say: Send
 
+    @abstractmethod
     async def identify(self) -> Identity:
         """Who is at the door; raises AppError. One that is no 401 is refused unaccepted."""
-        raise NotImplementedError
 
     def opened(self) -> None:
         """The socket is signed in and counted."""
@@ -88,6 +90,7 @@ class SocketConsumer(AsyncWebsocketConsumer):
         structlog.contextvars.clear_contextvars()
         self.request_id = request_id_of(scope)
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
+        sources.asked_by(scope)
         sockets.enter()
         try:
             with translation.override(language_of(scope)):

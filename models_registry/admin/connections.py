@@ -73,7 +73,7 @@ class ConnectionAdmin(RegistryAdmin):
 
     def save_model(self, request: HttpRequest, obj: Connection, form: Any, change: bool) -> None:
         if not change:
-            connections.insert_connection(obj)
+            connections.insert_connection(obj, actor=actor_of(request))
             return
         stored = Connection.objects.get(pk=obj.pk)
         connections.change_connection(
@@ -105,7 +105,7 @@ class ConnectionAdmin(RegistryAdmin):
         for connection in queryset:
             outcome = self._tested(request, connection)
             if outcome is not None and outcome.ok:
-                added = add_listed_models(connection, outcome.models)
+                added = add_listed_models(connection, outcome.models, actor=actor_of(request))
                 text = ngettext("%(count)d model added.", "%(count)d models added.", len(added))
                 self.message_user(request, text % {"count": len(added)}, messages.SUCCESS)
 

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from common import sealed
 from common.models import Record
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Connection(Record):
     class Provider(models.TextChoices):
         OPENAI = "openai", "OpenAI"
         OPENAI_COMPATIBLE = "openai_compatible", _("OpenAI-compatible server")
+        ANTHROPIC = "anthropic", "Anthropic"
+        DASHSCOPE = "dashscope", "DashScope"
         OFFLINE = "offline", _("Built in (offline)")
 
     owner = models.ForeignKey(
@@ -73,6 +76,9 @@ class Connection(Record):
     def key_context(self) -> str:
         """What the encrypted key is bound to, so that a copy in another row does not open."""
         return f"models_registry.connection:{self.pk}:api_key"
+
+
+sealed.register(Connection, "sealed_api_key", context=lambda row: row.key_context)
 
 
 class EnvironmentProvider(Record):

@@ -87,7 +87,7 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the provider counted; unchecked, see `models_registry.tokens.plausible`."""
+    """What the provider counted; unchecked, see `models_registry.tokens.trusted_usage`."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -115,6 +115,13 @@ class Provider(ABC):
     - closing the generator early closes the connection to the vendor.
     """
 
+    def __init__(
+        self, endpoint: Endpoint, *, upstream_name: str, max_output_tokens: int | None = None
+    ) -> None:
+        self._endpoint = endpoint
+        self._model = upstream_name
+        self._max_output_tokens = max_output_tokens
+
     @abstractmethod
     def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
         """Yield the model's answer as it arrives."""
@@ -122,6 +129,11 @@ class Provider(ABC):
     @abstractmethod
     async def list_models(self) -> list[str]:
         """The names the server offers, in its order."""
+
+    @classmethod
+    def load_all(cls) -> None:
+        """Import what an answer needs and the class itself does not."""
+        return
 
     @classmethod
     async def close_all(cls) -> None:

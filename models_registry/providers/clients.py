@@ -1,4 +1,4 @@
-"""One openai client per connection, process and event loop, made by the guard's rules.
+"""One client per connection, process and event loop, made by the guard's rules.
 
 Nothing comes from the environment: the client would else send OPENAI_API_KEY, OPENAI_ORG_ID and
 OPENAI_CUSTOM_HEADERS to whatever base URL a person typed (SECURITY K9).
@@ -7,9 +7,10 @@ OPENAI_CUSTOM_HEADERS to whatever base URL a person typed (SECURITY K9).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import httpx2
@@ -42,9 +43,6 @@ class Client(AsyncOpenAI):
 
 def open_client(endpoint: Endpoint) -> Client:
     """A client for this endpoint alone; the caller closes it."""
-    session = guarded_session(allow_private=endpoint.allow_private)
-    silence = max(settings.PROVIDER_FIRST_TOKEN_SECONDS, settings.PROVIDER_SILENCE_SECONDS)
-    connect = settings.PROVIDER_CONNECT_SECONDS
     return Client(
         base_url=endpoint.base_url,
         # "" is no key; None would be the environment's.
@@ -54,21 +52,29 @@ def open_client(endpoint: Endpoint) -> Client:
         project="",
         webhook_secret="",
         max_retries=0,
-        http_client=DefaultAioHttpClient(
-            transport=_Transport(client=session, verify=tls_context(), trust_env=False),
-            follow_redirects=False,
-            trust_env=False,
-            # "pool" is aiohttp's whole time to a usable connection: name, socket and TLS.
-            timeout=httpx2.Timeout(connect=connect, read=silence, write=silence, pool=connect),
-        ),
+        http_client=http_client(endpoint),
+    )
+
+
+def http_client(endpoint: Endpoint) -> httpx2.AsyncClient:
+    """What carries the requests of a vendor's client, by the guard's rules."""
+    session = guarded_session(allow_private=endpoint.allow_private)
+    silence = max(settings.PROVIDER_FIRST_TOKEN_SECONDS, settings.PROVIDER_SILENCE_SECONDS)
+    connect = settings.PROVIDER_CONNECT_SECONDS
+    return DefaultAioHttpClient(
+        transport=_Transport(client=session, verify=tls_context(), trust_env=False),
+        follow_redirects=False,
+        trust_env=False,
+        # "pool" is aiohttp's whole time to a usable connection: name, socket and TLS.
+        timeout=httpx2.Timeout(connect=connect, read=silence, write=silence, pool=connect),
     )
 
 
 class _Transport(AiohttpTransport):
     """Refuses packed bodies, and reads of an error no more than its beginning.
 
-    The openai client reads a refusal's whole body into memory before it raises, and tells every
-    server about itself.
+    The vendors' clients read a refusal's whole body into memory before they raise, and tell every
+    server about themselves.
     """
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -122,12 +128,19 @@ class _Beginning(httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
+class Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closable)
+
+
 @dataclass(slots=True)
-class Entry:
+class Entry(Generic[C]):
     """A client in use. `refused` holds what its server was found not to take."""
 
     endpoint: Endpoint
-    client: Client
+    client: C
     users: int = 0
     retired: bool = False
     refused: set[str] = field(default_factory=set)
@@ -137,20 +150,23 @@ class ClientPool:
     """The clients of one event loop."""
 
     def __init__(self) -> None:
-        self._entries: dict[UUID, Entry] = {}
+        self._entries: dict[UUID, Entry[Any]] = {}
 
     @asynccontextmanager
-    async def use(self, endpoint: Endpoint) -> AsyncIterator[Entry]:
-        entry = self._entries.pop(endpoint.connection_id, None)
-        if entry is not None and entry.endpoint != endpoint:
-            # The connection was changed; who still streams through the old client may end.
-            await self._retire(entry)
-            entry = None
-        if entry is None:
-            entry = Entry(endpoint, open_client(endpoint))
+    async def use(
+        self, endpoint: Endpoint, open_one: Callable[[Endpoint], C]
+    ) -> AsyncIterator[Entry[C]]:
+        found = self._entries.pop(endpoint.connection_id, None)
+        is_current = found is not None and found.endpoint == endpoint
+        entry = found if found and is_current else Entry(endpoint, open_one(endpoint))
+        # Before anything waits: else two turns after a change would each make a client, and one
+        # of the two would never be closed.
         self._entries[endpoint.connection_id] = entry
         entry.users += 1
         try:
+            if found is not None and not is_current:
+                # The connection was changed; who still streams through the old client may end.
+                await self._retire(found)
             await self._close_unused()
             yield entry
         finally:
@@ -163,7 +179,7 @@ class ClientPool:
         for entry in entries.values():
             await entry.client.close()
 
-    async def _retire(self, entry: Entry) -> None:
+    async def _retire(self, entry: Entry[Any]) -> None:
         entry.retired = True
         if not entry.users:
             await entry.client.close()

@@ -36,6 +36,32 @@ _REFUSALS = {
     404: _("The provider does not know this model, or the address of the connection is wrong."),
 }
 
+# What vendors call the failures that they report inside a 200, up to the first dot.
+_WORDS = {
+    # OpenAI, Anthropic
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+    # DashScope
+    "InvalidParameter": 400,
+    "BadRequest": 400,
+    "DataInspectionFailed": 400,
+    "InvalidApiKey": 401,
+    "Arrearage": 402,
+    "AccessDenied": 403,
+    "ModelNotFound": 404,
+    "Model": 404,
+    "Throttling": 429,
+}
+
 # The first line that fits anything in the chain of causes decides.
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], type[errors.ProviderError]], ...] = (
     (
@@ -96,8 +122,8 @@ def as_provider_error(exc: BaseException) -> errors.ProviderError | None:
     for each in chain:
         if isinstance(each, errors.ProviderError):
             return each
-        if isinstance(each, openai.APIStatusError):
-            return by_status(each.status_code, each.response.headers)
+        if (status := _status_of(each)) is not None:
+            return by_status(*status)
     for kinds, error in _KINDS:
         if any(isinstance(each, kinds) for each in chain):
             return error()
@@ -117,13 +143,11 @@ def by_status(status: int, headers: Mapping[str, str] | None = None) -> errors.P
 
 
 def reported_error(error: Any) -> errors.ProviderError:
-    """The error that came inside a 200: `{"error": {"code": …, "type": …, "message": …}}`."""
+    """The error that came inside a 200: `{"code": …, "type": …, "message": …}`."""
     words = [error.get(name) for name in ("status", "code", "type")] if _is_dict(error) else []
     for word in words:
         if (status := _as_status(word)) is not None:
             return by_status(status)
-        if word in {"rate_limit_exceeded", "rate_limit_error", "insufficient_quota"}:
-            return errors.ProviderBusy()
     return errors.ProviderFailed()
 
 
@@ -150,14 +174,37 @@ def describe(exc: BaseException, *, secret: str = "") -> str:
     chain = _chain(exc)
     parts = [type(each).__name__ for each in chain]
     for each in chain:
-        if isinstance(each, openai.APIStatusError):
-            parts.append(str(each.status_code))
-            word = each.code
-            if isinstance(word, str) and _MACHINE_WORD.fullmatch(word):
-                parts.extend([word] if not secret or secret not in word else [])
+        if (status := _status_of(each)) is not None:
+            word = getattr(each, "code", None) or getattr(each, "type", None)
+            parts += [str(status[0]), *_machine_word(word, secret=secret)]
         elif isinstance(each, OSError) and each.errno:
             parts.append(f"errno {each.errno}")
     return " ".join(parts)
+
+
+def log_refusal(endpoint: Endpoint, error: errors.ProviderError, word: Any) -> None:
+    """The line of `describe` for a refusal that was no exception of a client's."""
+    parts = [type(error).__name__, str(error.upstream_status)]
+    parts += _machine_word(word, secret=endpoint.api_key)
+    logger.info("Connection %s failed: %s", endpoint.connection_id, " ".join(parts))
+
+
+def _machine_word(word: Any, *, secret: str) -> list[str]:
+    """`word` if a program wrote it and it holds no key."""
+    if not isinstance(word, str) or not _MACHINE_WORD.fullmatch(word):
+        return []
+    return [] if secret and secret in word else [word]
+
+
+def _status_of(exc: BaseException) -> tuple[int, Mapping[str, str]] | None:
+    """Status and headers of what each vendor's client calls APIStatusError.
+
+    Known by its form: importing a client that nobody uses would cost seconds.
+    """
+    status, response = getattr(exc, "status_code", None), getattr(exc, "response", None)
+    if type(status) is int and isinstance(response, httpx2.Response):
+        return status, response.headers
+    return None
 
 
 def _chain(exc: BaseException) -> list[BaseException]:
@@ -176,8 +223,9 @@ def _is_dict(value: Any) -> bool:
 
 
 def _as_status(word: Any) -> int | None:
-    if isinstance(word, str) and re.fullmatch(r"[45]\d\d", word):
-        return int(word)
+    if isinstance(word, str):
+        known = _WORDS.get(word.partition(".")[0])
+        return int(word) if re.fullmatch(r"[45]\d\d", word) else known
     return word if type(word) is int and word in _ERROR_STATUSES else None
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from models_registry.providers.base import (
     ChatRequest,
-    Endpoint,
     Finished,
     Provider,
     ProviderEvent,
@@ -33,9 +32,6 @@ _PIECES = re.compile(
 
 class OfflineProvider(Provider):
     """Searches, quotes, and says so. Like any model it calls a tool that is offered for that."""
-
-    def __init__(self, endpoint: Endpoint, *, upstream_name: str) -> None:
-        self._name = upstream_name
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
         # Reading pages and counting tokens would hold the event loop up.

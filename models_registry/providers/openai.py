@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from http import HTTPStatus
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx2
 import openai
 import orjson
-from openai import AsyncAPIResponse, AsyncStream, Omit, omit
+from openai import AsyncStream, Omit, omit
 
-from common.text import clean
-from models_registry.errors import ProviderGarbled, ProviderOverflow
-from models_registry.providers.base import ChatRequest, Endpoint, Provider, ProviderEvent
-from models_registry.providers.characters import loads
-from models_registry.providers.clients import Entry, close_clients, open_client, pool, raw_bytes
-from models_registry.providers.failures import as_provider_error, mapped_errors
-from models_registry.providers.openai_answer import Answer
-
-# Usage and [DONE] follow the finish at once; a server that falls silent there is not waited for.
-AFTER_FINISH_SECONDS = 5.0
-# The bytes that end the response: a connection whose end was not read is not used again.
-AFTER_DONE_SECONDS = 0.05
-MODEL_LIST_BYTES = 4 << 20
-MOST_MODELS = 2_000
-MODEL_NAME_CHARACTERS = 200
+from models_registry.providers.base import ChatRequest
+from models_registry.providers.clients import Client, Entry, open_client, pool, raw_bytes
+from models_registry.providers.failures import mapped_errors
+from models_registry.providers.openai_answer import OpenAIAnswer
+from models_registry.providers.streaming import StreamingProvider, ids, listed, read_json
 
 # Of `ChatRequest.options` these go out and no others: a gateway would take `api_base`, `api_key`,
 # `extra_headers` and the like as orders to itself (SECURITY O9).
@@ -49,35 +37,16 @@ _TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 _OFFICIAL_HOST = "https://api.openai.com/"
 
 
-class OpenAIProvider(Provider):
-    """Talks through the official client, but reads the bytes itself: the client's objects cost
-    more CPU than the rest of a turn together."""
+class OpenAIProvider(StreamingProvider):
+    answer_class = OpenAIAnswer
 
-    def __init__(self, endpoint: Endpoint, *, upstream_name: str) -> None:
-        self._endpoint = endpoint
-        self._model = upstream_name
-
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
-        answer = Answer()
-        with mapped_errors(self._endpoint):
-            async with (
-                pool().use(self._endpoint) as entry,
-                self._open(entry, request) as response,
-            ):
-                # No generator between this one and the body: each costs something per token.
-                chunks = raw_bytes(response)
-                async for chunk in chunks:
-                    for event in answer.feed(chunk):
-                        yield event
-                    if answer.ended:
-                        break
-                async with aclosing(_read_tail(answer, chunks)) as events:
-                    async for event in events:
-                        yield event
-                for event in answer.close():
-                    yield event
-        for event in answer.finish():
-            yield event
+    @asynccontextmanager
+    async def open(self, request: ChatRequest) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with (
+            pool().use(self._endpoint, open_client) as entry,
+            self._open(entry, request) as response,
+        ):
+            yield raw_bytes(response)
 
     async def list_models(self) -> list[str]:
         client = open_client(self._endpoint)
@@ -86,16 +55,14 @@ class OpenAIProvider(Provider):
                 async with client.models.with_streaming_response.list(
                     extra_headers=self._headers()
                 ) as response:
-                    return _names(await _body(response))
+                    return listed(await read_json(response.iter_bytes()), ids)
         finally:
             await client.close()
 
-    @classmethod
-    async def close_all(cls) -> None:
-        await close_clients()
-
     @asynccontextmanager
-    async def _open(self, entry: Entry, request: ChatRequest) -> AsyncIterator[httpx2.Response]:
+    async def _open(
+        self, entry: Entry[Client], request: ChatRequest
+    ) -> AsyncIterator[httpx2.Response]:
         """The response; asked for once more without a parameter that its server does not know.
 
         The client's own method for this would walk every message on the event loop (27 ms of CPU
@@ -160,31 +127,6 @@ class OpenAIProvider(Provider):
         return [name for name in names if f"{self._model} {name}" not in refused]
 
 
-async def _read_tail(
-    answer: Answer, chunks: AsyncIterator[bytes]
-) -> AsyncGenerator[ProviderEvent, None]:
-    """What follows the finish: usage and [DONE], and the end of the response."""
-    while not (answer.done or answer.failure):
-        chunk = await _next(chunks, seconds=AFTER_FINISH_SECONDS)
-        if chunk is None:
-            return
-        for event in answer.feed(chunk):
-            yield event
-    if answer.done:
-        await _next(chunks, seconds=AFTER_DONE_SECONDS)
-
-
-async def _next(chunks: AsyncIterator[bytes], *, seconds: float) -> bytes | None:
-    """What comes after the finish: None when nothing does, or the connection breaks there."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await anext(chunks, None)
-    except Exception as exc:
-        if as_provider_error(exc) is None:
-            raise
-        return None
-
-
 def _refused_parameter(exc: openai.APIStatusError, sent: dict[str, Any]) -> str | None:
     """The parameter that the answer is possible without, if that is what the server minds."""
     if exc.status_code not in {400, 422}:
@@ -199,23 +141,3 @@ def _refused_parameter(exc: openai.APIStatusError, sent: dict[str, Any]) -> str 
     if unsupported and exc.param in {"temperature", "top_p", "stop"} and exc.param in sent:
         return exc.param
     return None
-
-
-async def _body(response: AsyncAPIResponse[Any]) -> bytes:
-    body = bytearray()
-    async for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > MODEL_LIST_BYTES:
-            raise ProviderOverflow()
-    return bytes(body)
-
-
-def _names(body: bytes) -> list[str]:
-    try:
-        listed = loads(body)["data"]
-        names = [entry["id"] for entry in listed]
-    except (ValueError, TypeError, KeyError) as exc:
-        raise ProviderGarbled(upstream_status=HTTPStatus.OK) from exc
-    sound = [clean(name) for name in names if isinstance(name, str)]
-    fitting = [name for name in sound if 0 < len(name) <= MODEL_NAME_CHARACTERS]
-    return list(dict.fromkeys(fitting))[:MOST_MODELS]

@@ -21,6 +21,8 @@ VENDORS = {
     for vendor in (
         Vendor("openai", protocol="openai", base_url="https://api.openai.com/v1"),
         Vendor("openai_compatible", protocol="openai"),
+        Vendor("anthropic", protocol="anthropic", base_url="https://api.anthropic.com"),
+        Vendor("dashscope", protocol="dashscope", base_url="https://dashscope.aliyuncs.com/api/v1"),
         Vendor("offline", protocol="offline", takes_url=False, takes_key=False),
     )
 }

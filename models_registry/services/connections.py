@@ -9,6 +9,8 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import AuditAction
+from accounts.services import audit
 from common.crypto import encrypt
 from common.db import release_connection, write_transaction
 from common.errors import Conflict, Invalid, PermissionDenied
@@ -17,6 +19,7 @@ from models_registry.models import ChatModel, Connection
 from models_registry.models.connection import PERSONAL, SYSTEM
 from models_registry.providers.vendors import VENDORS, Vendor, needs_key
 from models_registry.services.permissions import Actor, check_may, check_system, is_staff
+from models_registry.services.records import connection_fields, connection_target
 from models_registry.signals import models_removed
 
 KEY_CHARACTERS = 4_096
@@ -31,7 +34,7 @@ _NEEDS_THE_KEY_ANEW = ("provider", "base_url", "scope")
 def create_connection(actor: Actor, **fields: Any) -> Connection:
     """A new connection from the fields of `draft_connection`, which raises what there is."""
     connection = draft_connection(actor, **fields)
-    insert_connection(connection)
+    insert_connection(connection, actor=actor)
     return connection
 
 
@@ -58,10 +61,16 @@ def draft_connection(
     return connection
 
 
-def insert_connection(connection: Connection) -> None:
+def insert_connection(connection: Connection, *, actor: Actor) -> None:
     """Store a draft."""
     with write_transaction():
         connection.save(force_insert=True)
+        audit.record(
+            AuditAction.CONNECTION_CREATED,
+            actor=actor,
+            target=connection_target(connection),
+            after=connection_fields(connection),
+        )
 
 
 def change_connection(
@@ -77,6 +86,7 @@ def change_connection(
     PermissionDenied, Invalid and Conflict.
     """
     before = {name: getattr(connection, name) for name in ("provider", "base_url", "owner_id")}
+    was = connection_fields(connection)
     draft_change(connection, actor=actor, changes=changes, resolve=resolve)
     try:
         with write_transaction():
@@ -87,6 +97,7 @@ def change_connection(
             connection.save(update_fields=_columns(changes))
             if connection.owner_id != before["owner_id"]:
                 _move_models(connection)
+            _record_change(connection, actor=actor, was=was, key="api_key" in changes)
     except IntegrityError as exc:
         raise Conflict(_("A model of the same name is there already. Rename one first.")) from exc
     return connection
@@ -125,6 +136,12 @@ def delete_connection(connection: Connection, *, actor: Actor) -> None:
         raise Conflict(_("The built-in model cannot be deleted. Disable it instead."))
     with write_transaction():
         gone = frozenset(connection.chat_models.values_list("id", flat=True))
+        audit.record(
+            AuditAction.CONNECTION_DELETED,
+            actor=actor,
+            target=connection_target(connection),
+            before=connection_fields(connection) | {"models": len(gone)},
+        )
         connection.delete()
         transaction.on_commit(partial(models_removed.send_robust, sender=ChatModel, model_ids=gone))
 
@@ -135,7 +152,24 @@ def set_enabled(connections: list[Connection], *, actor: Actor, enabled: bool) -
         check_may(actor, connection, "change")
     with write_transaction():
         chosen = Connection.objects.filter(pk__in=[each.pk for each in connections])
-        return chosen.exclude(enabled=enabled).update(enabled=enabled)
+        others = list(chosen.exclude(enabled=enabled))
+        for connection in others:
+            audit.record(
+                AuditAction.CONNECTION_CHANGED,
+                actor=actor,
+                target=connection_target(connection),
+                before={"enabled": not enabled},
+                after={"enabled": enabled},
+            )
+        return chosen.filter(pk__in=[each.pk for each in others]).update(enabled=enabled)
+
+
+def _record_change(connection: Connection, *, actor: Actor, was: dict[str, Any], key: bool) -> None:
+    target, now = connection_target(connection), connection_fields(connection)
+    audit.record(AuditAction.CONNECTION_CHANGED, actor=actor, target=target, before=was, after=now)
+    if key:
+        stored = {"stored": bool(connection.sealed_api_key)}
+        audit.record(AuditAction.CONNECTION_KEY, actor=actor, target=target, after=stored)
 
 
 def _default_url(connection: Connection, changes: Mapping[str, Any]) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.models import AuditAction
+from accounts.services import audit
 from common.crypto import Undecryptable
 from common.db import in_thread, write_transaction
 from common.errors import Invalid
@@ -21,6 +23,8 @@ from models_registry.providers.vendors import VENDORS
 from models_registry.services.connections import change_connection, create_connection
 from models_registry.services.endpoints import endpoint_of
 from models_registry.services.models import known_fields
+from models_registry.services.permissions import Actor
+from models_registry.services.records import connection_target
 from models_registry.well_known import lookup
 
 logger = logging.getLogger(__name__)
@@ -48,7 +52,9 @@ async def list_environment_models() -> None:
     await asyncio.gather(*(_list(row, endpoint) for row, endpoint in waiting))
 
 
-def add_listed_models(connection: Connection, names: Iterable[str]) -> list[ChatModel]:
+def add_listed_models(
+    connection: Connection, names: Iterable[str], *, actor: Actor = None
+) -> list[ChatModel]:
     """A model for each name the server lists and the connection does not offer yet.
 
     System ones are open to everyone; those known not to be for chat are disabled. A name that is
@@ -64,7 +70,17 @@ def add_listed_models(connection: Connection, names: Iterable[str]) -> list[Chat
             continue
         taken.add(free)
         models.append(_listed_model(connection, name=free, upstream_name=name))
+    if not models:
+        return []
     with write_transaction():
+        # One entry for a list that may hold hundreds.
+        listed = [model.name for model in models] if connection.owner_id is None else []
+        audit.record(
+            AuditAction.MODEL_CREATED,
+            actor=actor,
+            target=connection_target(connection),
+            after={"models": listed, "count": len(models)},
+        )
         return ChatModel.objects.bulk_create(models, batch_size=100, ignore_conflicts=True)
 
 

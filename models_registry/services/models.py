@@ -13,12 +13,14 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts.models import AuditAction, User
+from accounts.services import audit
 from common.db import write_transaction
 from common.errors import Conflict, Invalid, NotFound, PermissionDenied
 from models_registry.models import ChatModel, Connection
 from models_registry.models.connection import PERSONAL, SYSTEM
 from models_registry.services.permissions import Actor, check_may, check_system
+from models_registry.services.records import model_fields, model_target
 from models_registry.signals import models_removed
 from models_registry.well_known import lookup
 
@@ -77,6 +79,12 @@ def create_model(
         model.save(force_insert=True)
         if access is not None:
             _set_access(model, access)
+        audit.record(
+            AuditAction.MODEL_CREATED,
+            actor=actor,
+            target=model_target(model),
+            after=model_fields(model) | _access_fields(access or Access(everyone=model.everyone)),
+        )
     return model
 
 
@@ -88,7 +96,7 @@ def change_model(model: ChatModel, *, actor: Actor, changes: Mapping[str, Any]) 
     check_may(actor, model, "change")
     if changes.get("scope", model.scope) != model.scope:
         raise Invalid.field("scope", _("A model stays where it was made."))
-    columns = {"updated_at"}
+    columns, was = {"updated_at"}, model_fields(model)
     if "connection_id" in changes:
         model.connection = _connection_for(actor, model.scope, changes["connection_id"])
         columns.add("connection")
@@ -104,8 +112,15 @@ def change_model(model: ChatModel, *, actor: Actor, changes: Mapping[str, Any]) 
         columns.add("fallbacks")
     with _named_once(), write_transaction():
         model.save(update_fields=columns)
+        audit.record(
+            AuditAction.MODEL_CHANGED,
+            actor=actor,
+            target=model_target(model),
+            before=was,
+            after=model_fields(model),
+        )
         if (access := changes.get("access")) is not None:
-            _set_access(model, access)
+            _change_access(model, access, actor=actor)
     return model
 
 
@@ -116,6 +131,12 @@ def delete_model(model: ChatModel, *, actor: Actor) -> None:
         raise Conflict(_("The built-in model cannot be deleted. Disable it instead."))
     gone = frozenset({model.id})
     with write_transaction():
+        audit.record(
+            AuditAction.MODEL_DELETED,
+            actor=actor,
+            target=model_target(model),
+            before=model_fields(model),
+        )
         model.delete()
         transaction.on_commit(partial(models_removed.send_robust, sender=ChatModel, model_ids=gone))
 
@@ -127,7 +148,16 @@ def set_enabled(models: Iterable[ChatModel], *, actor: Actor, enabled: bool) -> 
         check_may(actor, model, "change")
     with write_transaction():
         rows = ChatModel.objects.filter(pk__in=[model.pk for model in chosen])
-        return rows.exclude(enabled=enabled).update(enabled=enabled)
+        others = list(rows.exclude(enabled=enabled))
+        for model in others:
+            audit.record(
+                AuditAction.MODEL_CHANGED,
+                actor=actor,
+                target=model_target(model),
+                before={"enabled": not enabled},
+                after={"enabled": enabled},
+            )
+        return rows.filter(pk__in=[model.pk for model in others]).update(enabled=enabled)
 
 
 def grant(
@@ -219,6 +249,26 @@ def _connection_for(actor: Actor, scope: str, connection_id: UUID) -> Connection
     if found is None:
         raise NotFound
     return found
+
+
+def _change_access(model: ChatModel, access: Access, *, actor: Actor) -> None:
+    before = access_of(model)
+    _set_access(model, access)
+    audit.record(
+        AuditAction.MODEL_ACCESS,
+        actor=actor,
+        target=model_target(model),
+        before=_access_fields(before),
+        after=_access_fields(access),
+    )
+
+
+def _access_fields(access: Access) -> dict[str, Any]:
+    return {
+        "everyone": access.everyone,
+        "roles": sorted(access.roles),
+        "users": sorted(str(user) for user in access.users),
+    }
 
 
 def _set_access(model: ChatModel, access: Access) -> None:

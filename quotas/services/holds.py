@@ -10,7 +10,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from common.money import price_of, rounded
-from common.statements import insert, update
+from common.statements import insert, update, update_returning
 from quotas.models import Hold, Subject, UsageRecord
 
 if TYPE_CHECKING:
@@ -70,16 +70,17 @@ def hold(
 
 def settle(used: Used) -> bool:
     """Close the turn's hold and write the ledger, once; False when it was settled already."""
-    closed = update(
+    closed = update_returning(
         Hold,
         where={"turn_id": used.turn_id, "status": Hold.Status.OPEN},
         changes={"status": Hold.Status.SETTLED, "settled_at": timezone.now()},
     )
-    if not closed:
+    if closed is None:
         return False
     record = UsageRecord(
         turn_id=used.turn_id,
         user_id=used.user_id,
+        subjects=closed.subjects,
         purpose=used.purpose,
         model=used.model,
         answered_by=used.answered_by,
@@ -99,3 +100,14 @@ def settle(used: Used) -> bool:
     )
     insert(record)
     return True
+
+
+def release(turn_id: UUID) -> bool:
+    """Close the hold of a turn of which nothing is known, not even what it used."""
+    return bool(
+        update(
+            Hold,
+            where={"turn_id": turn_id, "status": Hold.Status.OPEN},
+            changes={"status": Hold.Status.SETTLED, "settled_at": timezone.now()},
+        )
+    )

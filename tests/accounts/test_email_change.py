@@ -11,8 +11,9 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
-from tests.accounts.conftest import PASSWORD, Api, problem
+from accounts.models import MailLink, User
+from accounts.services import people, profile, recovery
+from tests.accounts.conftest import PASSWORD, Api, link_in, problem
 
 pytestmark = pytest.mark.django_db
 
@@ -112,6 +113,73 @@ def test_a_second_wish_ends_the_first(mina, device, committed):
 
     assert Client().post("/confirm-email", first).status_code == 400
     assert User.objects.get().email == "mina@example.org"
+
+
+@pytest.mark.parametrize("event", ["password", "reset", "email", "suspension"])
+def test_a_wish_for_another_address_dies_with_what_it_could_steal(
+    mina, device, committed, forgot, event
+):
+    """S12, S14: a thief's confirm link must not outlive the way the person got rid of the thief."""
+    change(device, mina, committed, password=PASSWORD)
+    stolen = link()
+    match event:
+        case "password":
+            profile.store_password(User.objects.get(), NEW, actor=None)
+        case "reset":
+            forgot()
+            recovery.reset_password(**link_in(mail.outbox[-1])[1], password=NEW)
+        case "email":
+            people.change_email(User.objects.get(), "mina@example.com", actor=None)
+        case _:
+            people.suspend(User.objects.get(), actor=None)
+            people.activate(User.objects.get(), actor=None)
+    kept = User.objects.get().email
+
+    assert Client().post("/confirm-email", stolen).status_code == 400
+
+    user = User.objects.get()
+    assert (user.email, user.pending_email) == (kept, "")
+    assert not MailLink.objects.exists()
+
+
+def test_a_link_that_survived_confirms_only_what_is_still_wanted(mina, device, committed):
+    """S12: a letter that was being written meanwhile makes a link after all others were ended."""
+    change(device, mina, committed, password=PASSWORD)
+    given = link()
+    User.objects.update(pending_email="other@example.org")
+
+    assert Client().post("/confirm-email", given).status_code == 400
+    assert User.objects.get().email == "mina@example.org"
+
+
+def test_the_present_address_takes_the_wish_back(mina, device, committed):
+    change(device, mina, committed, password=PASSWORD)
+    given = link()
+
+    answer = change(device, mina, committed, email="mina@example.org")
+
+    assert answer.status_code == 200
+    assert User.objects.get().pending_email == ""
+    assert Client().post("/confirm-email", given).status_code == 400
+    assert User.objects.get().email == "mina@example.org"
+
+
+def test_a_password_changed_meanwhile_voids_the_wish(mina, device, committed, monkeypatch):
+    """S12: between the look at the password and the note of the address."""
+    prove = profile.confirm_password
+
+    def prove_then_change(*args, **options):
+        proof = prove(*args, **options)
+        profile.store_password(User.objects.get(), NEW, actor=None)
+        return proof
+
+    monkeypatch.setattr(profile, "confirm_password", prove_then_change)
+
+    answer = change(device, mina, committed, password=PASSWORD)
+
+    assert problem(answer) == (401, "invalid_credentials")
+    assert User.objects.get().pending_email == ""
+    assert not mail.outbox
 
 
 @pytest.mark.parametrize("email", ["olga@example.org", "OLGA@example.org"])

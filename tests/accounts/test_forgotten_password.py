@@ -78,7 +78,7 @@ def test_links_die_with_what_they_were_to_save(mina, forgot, link, event):
     """S14: password change, e-mail change, suspension; and the other links of a used one."""
     match event:
         case "password":
-            profile.store_password(User.objects.get(), "changed in between")
+            profile.store_password(User.objects.get(), "changed in between", actor=None)
         case "email":
             people.change_email(User.objects.get(), "new@example.org", actor=None)
         case "suspension":

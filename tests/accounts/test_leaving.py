@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accounts.models import MailLink, SignIn, User
-from accounts.signals import sign_ins_revoked, user_erasing
+from accounts.signals import user_erasing
 from common.errors import Conflict
 from tests.accounts.conftest import PASSWORD, Api, problem
 
@@ -67,21 +67,6 @@ def test_other_apps_hear_it_inside_the_transaction(mina, device):
     assert phone.works()
     assert leave(phone).status_code == 204
     assert heard == [True, True]
-
-
-def test_their_sockets_hear_it_after_the_commit(mina, device, committed):
-    """S4"""
-    heard = []
-
-    def hear(sender, *, user_id, sign_in_ids, **kwargs):
-        heard.append((user_id, sign_in_ids))
-
-    sign_ins_revoked.connect(hear)
-    phone, pk = device(mina), mina.pk
-    with committed():
-        leave(phone)
-
-    assert heard == [(pk, None)]
 
 
 def test_the_last_administrator_stays(person, device):

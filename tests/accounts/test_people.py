@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import Group, Permission
-from django.db import connection
 
 from accounts.models import Role, User
 from accounts.services import people, profile, sign_ins
-from accounts.signals import sign_ins_revoked
 from common.errors import AppError, Conflict, Invalid, NotFound, PermissionDenied
 from tests.accounts.conftest import PASSWORD, Api, at_once
 
@@ -58,7 +56,7 @@ class TestRoles:
             "set_roles": lambda: people.set_roles(root, ["member"], actor=boss),
             "suspend": lambda: people.suspend(root, actor=boss),
             "activate": lambda: people.activate(root, actor=boss),
-            "sign_out": lambda: people.sign_out_everywhere(root, actor=boss),
+            "sign_out": lambda: people.sign_out(root, actor=boss),
             "email": lambda: people.change_email(root, "mine@example.org", actor=boss),
         }
 
@@ -123,7 +121,7 @@ class TestTheLastAdministrator:
         acts = {
             "demote": lambda: people.set_roles(root, ["member"], actor=root),
             "suspend": lambda: people.suspend(root, actor=root),
-            "erase": lambda: profile.erase(root),
+            "erase": lambda: profile.erase(root, actor=root),
         }
 
         with pytest.raises(Conflict):
@@ -170,26 +168,11 @@ class TestSuspension:
         assert not phone.works()
         assert Api().login("mina").status_code == 200
 
-    def test_their_sockets_hear_it_after_the_commit(self, mina, committed):
-        """S4, T6"""
-        heard = []
-
-        def hear(sender, *, user_id, sign_in_ids, **kwargs):
-            heard.append((user_id, sign_in_ids, connection.in_atomic_block))
-
-        sign_ins_revoked.connect(hear)
-        with committed() as callbacks:
-            people.suspend(mina, actor=None)
-            assert not heard
-
-        assert len(callbacks) == 1
-        assert [event[:2] for event in heard] == [(mina.pk, None)]
-
     def test_all_devices_can_be_signed_out(self, root, mina, device):
         """S19"""
         phone = device(mina)
 
-        people.sign_out_everywhere(mina, actor=root)
+        people.sign_out(mina, actor=root)
 
         assert not phone.works()
         assert Api().login("mina").status_code == 200

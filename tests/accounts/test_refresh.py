@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from accounts.models import SignIn, User
 from accounts.services import people
-from accounts.signals import sign_ins_revoked
 from tests.accounts.conftest import Api, at_once, problem
 
 pytestmark = pytest.mark.django_db
@@ -57,23 +56,6 @@ def test_a_token_used_before_kills_the_family_and_its_access_tokens(mina, device
     assert not phone.works()
     assert problem(refresh(phone.refresh)) == (401, "token_invalid")
     assert tablet.works()
-
-
-def test_a_killed_family_is_announced(mina, device, committed):
-    """S4: sockets hear of it after the commit."""
-    phone = device(mina)
-    heard = []
-
-    def hear(sender, *, user_id, sign_in_ids, **kwargs):
-        heard.append((user_id, {str(pk) for pk in sign_in_ids}))
-
-    sign_ins_revoked.connect(hear)
-    refresh(phone.refresh)
-
-    with committed():
-        refresh(phone.refresh)
-
-    assert heard == [(mina.pk, {phone.sign_in_id})]
 
 
 @pytest.mark.django_db(transaction=True)

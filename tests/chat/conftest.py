@@ -98,11 +98,11 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ScriptedModel:
 
 class _Recording(Provider):
     def __init__(self, model: ScriptedModel, route: Route) -> None:
-        self._model, self._route = model, route
+        self._script, self._route = model, route
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ProviderEvent, None]:
-        self._model.requests.append((self._route, request))
-        return self._model.stream(request)
+        self._script.requests.append((self._route, request))
+        return self._script.stream(request)
 
     async def list_models(self) -> list[str]:
         return []

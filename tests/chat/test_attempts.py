@@ -25,9 +25,15 @@ from models_registry.providers.base import (
     ToolCallDelta,
     Usage,
 )
+from models_registry.services.routing import routes_for
 from quotas.models import UsageRecord
 from tests.chat.conftest import Gate, make_model, read
 from tests.waiting import until
+
+
+@pytest.fixture
+def route(alice, model):
+    return routes_for(model, alice.user)[0]
 
 
 @pytest.fixture
@@ -205,11 +211,11 @@ def test_without_any_text_every_error_is_a_failure(alice, conversation, script, 
 
 
 def test_a_model_that_keeps_failing_is_not_asked_and_the_fallback_is(
-    alice, conversation, script, sleeps, fallbacks, model, settings
+    alice, conversation, script, sleeps, fallbacks, route, settings
 ):
     """F14: the cool-down is per model."""
     for _ in range(settings.PROVIDER_COOLDOWN_FAILURES):
-        cooldown.failed(model.id)
+        cooldown.failed(route)
     script(TextDelta("Second."), Finished("stop"))
 
     _end, message = ask(alice, conversation)
@@ -219,10 +225,10 @@ def test_a_model_that_keeps_failing_is_not_asked_and_the_fallback_is(
 
 
 def test_a_turn_whose_models_all_rest_is_model_unavailable(
-    alice, conversation, script, model, settings
+    alice, conversation, script, route, settings
 ):
     for _ in range(settings.PROVIDER_COOLDOWN_FAILURES):
-        cooldown.failed(model.id)
+        cooldown.failed(route)
 
     end, message = ask(alice, conversation)
 
@@ -232,14 +238,14 @@ def test_a_turn_whose_models_all_rest_is_model_unavailable(
 
 
 def test_after_its_rest_a_model_is_tried_by_one_turn_first(
-    alice, conversation, script, model, settings
+    alice, conversation, script, route, settings
 ):
     """F16: many waiting turns, one probe; when it succeeds the others come through."""
     settings.PROVIDER_COOLDOWN_SECONDS = 0.05
     for _ in range(settings.PROVIDER_COOLDOWN_FAILURES):
-        cooldown.failed(model.id)
-    until(lambda: cooldown.admit(model.id), "its rest is over")
-    cooldown.released(model.id)
+        cooldown.failed(route)
+    until(lambda: cooldown.admit(route), "its rest is over")
+    cooldown.released(route)
     settings.PROVIDER_COOLDOWN_SECONDS = 600
     gate = Gate()
     script(gate, TextDelta("Back."), Finished("stop"))
@@ -258,13 +264,13 @@ def test_after_its_rest_a_model_is_tried_by_one_turn_first(
 
 
 def test_a_probe_that_is_stopped_lets_the_next_one_probe(
-    alice, conversation, script, model, settings
+    alice, conversation, script, route, settings
 ):
     settings.PROVIDER_COOLDOWN_SECONDS = 0.05
     for _ in range(settings.PROVIDER_COOLDOWN_FAILURES):
-        cooldown.failed(model.id)
-    until(lambda: cooldown.admit(model.id), "its rest is over")
-    cooldown.released(model.id)
+        cooldown.failed(route)
+    until(lambda: cooldown.admit(route), "its rest is over")
+    cooldown.released(route)
     settings.PROVIDER_COOLDOWN_SECONDS = 600
     script(Exception("a bug"))
     ask(alice, conversation)

@@ -17,7 +17,6 @@ from chat.services.turn_requests import (
     turn_of_message,
     turns_begun_since,
 )
-from common.db import write_transaction
 from common.errors import Conflict, Invalid, NotFound
 from models_registry.providers.base import Finished, TextDelta
 from tests.chat.conftest import Gate, make_model, read
@@ -76,16 +75,16 @@ def test_only_answers_can_be_regenerated(alice, charlie, conversation, script):
 def test_a_question_that_vanishes_while_it_is_answered_again_is_not_found(
     alice, conversation, script, monkeypatch
 ):
-    """Deleted by another tab between the look and the lock."""
+    """Deleted by another tab, which held the lock between our look and our own."""
     question, answer = talk(alice, conversation, script)
-    real = write_transaction
+    real = turn_requests.lock_conversation
 
-    def deleted_before():
+    def deleted_meanwhile(*args, **kwargs):
         Message.objects.filter(pk__in=[question.id, answer.id]).update(parent=None)
         Message.objects.filter(pk__in=[question.id, answer.id]).delete()
-        return real()
+        return real(*args, **kwargs)
 
-    monkeypatch.setattr(turn_requests, "write_transaction", deleted_before)
+    monkeypatch.setattr(turn_requests, "lock_conversation", deleted_meanwhile)
 
     with pytest.raises(NotFound):
         regenerate(alice, answer.id)

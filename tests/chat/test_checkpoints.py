@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection, transaction
 
 from chat.models import Message, Turn
 from chat.services.turn_requests import chat_once, send_message
-from chat.turns.checkpoints import Checkpoint, save_checkpoints
+from chat.turns.checkpoints import Checkpoint, Report, save_checkpoints
 from chat.turns.closing import close_turn
 from chat.turns.runner import runner
 from models_registry.providers.base import Finished, ReasoningDelta, TextDelta
@@ -92,7 +94,7 @@ def test_a_row_that_somebody_holds_is_skipped_and_the_others_are_saved(turns):
             [lambda: save_checkpoints([Checkpoint(each, 7, "text", "", 4) for each in turns])]
         )
 
-    assert outcome[0].ended == set()
+    assert (outcome[0].ended, outcome[0].skipped) == (set(), {turns[0]})
     assert rows(turns) == [("", 0, 0), ("text", 7, 1), ("text", 7, 1)]
 
 
@@ -115,6 +117,37 @@ def test_a_running_turn_is_saved_while_it_runs(alice, conversation, script, sett
     gate.open()
     read(ref)
     assert turn_row(ref).text == ""
+
+
+def test_text_whose_row_was_held_follows_though_no_more_comes(
+    alice, conversation, script, settings, monkeypatch
+):
+    """F1: a checkpoint that was skipped is not taken for saved."""
+    settings.CHECKPOINT_SECONDS = 0.01
+    gate = Gate()
+    skipped: list[Any] = []
+
+    def held_at_first(checkpoints):
+        if not any(each.text for each in checkpoints) or skipped:
+            return save_checkpoints(checkpoints)
+        skipped.extend(each.turn_id for each in checkpoints)
+        return Report(skipped=set(skipped))
+
+    monkeypatch.setattr("chat.turns.runner.save_checkpoints", held_at_first)
+    script(TextDelta("So far"), gate, Finished("stop"))
+    ref = send_message(alice, conversation.id, content="Hi").ref
+
+    until(lambda: turn_row(ref).text == "So far", "the text followed")
+
+    assert skipped == [ref.turn_id]
+    gate.open()
+    read(ref)
+
+
+def test_a_checkpoint_says_which_model_speaks(turns):
+    save_checkpoints([Checkpoint(turns[0], 3, "one", "", 3, 1), Checkpoint(turns[1], 3, "two")])
+
+    assert [turn_row_of(each).answering for each in turns] == [1, None, None]
 
 
 def test_a_row_that_somebody_else_ended_ends_the_asking(alice, conversation, script):

@@ -17,6 +17,7 @@ from chat.services.turn_requests import (
     send_message,
     send_to_new_conversation,
 )
+from common import purging
 from common.errors import AppError, Conflict, NotFound, RateLimited
 from models_registry.errors import ModelUnavailable
 from models_registry.providers.base import Finished, TextDelta
@@ -257,3 +258,20 @@ def test_without_a_key_nothing_is_remembered(alice, conversation, script):
 
     assert first.ref.turn_id != second.ref.turn_id
     assert not IdempotencyRecord.objects.exists()
+
+
+def test_kept_answers_are_dropped_when_their_key_has_expired(alice, model, script, settings):
+    """G5: all that are old, however many; the turn itself stays."""
+    settings.PURGE_ROWS_AT_ONCE = 2
+    for number in range(6):
+        answer(script)
+        messages = [{"role": "user", "content": "Hi"}]
+        read(chat_once(alice, messages=messages, idempotency_key=f"k{number}").ref)
+    kept = IdempotencyRecord.objects.order_by("id").last()
+    day_ago = timezone.now() - timedelta(seconds=settings.IDEMPOTENCY_SECONDS + 1)
+    IdempotencyRecord.objects.exclude(pk=kept.pk).update(created_at=day_ago)
+
+    purging.purge()
+
+    assert list(IdempotencyRecord.objects.all()) == [kept]
+    assert Turn.objects.count() == 6

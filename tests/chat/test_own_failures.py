@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.db import OperationalError
 
@@ -10,8 +13,10 @@ from chat.services.turn_requests import send_message
 from chat.streams.hub import hub
 from chat.turns import attempts, running, tools
 from chat.turns.checkpoints import save_checkpoints
+from chat.turns.closing import close_turn
 from chat.turns.finish import finish_turn
 from chat.turns.runner import runner
+from common.errors import Unavailable
 from models_registry.errors import ProviderFailed
 from models_registry.providers.base import Finished, TextDelta, ToolCallDelta
 from quotas.models import Hold, UsageRecord
@@ -104,22 +109,16 @@ def _with_a_tool(launch):
     return launch_with
 
 
-def test_a_bug_in_storing_the_end_stores_a_failure(alice, conversation, script, monkeypatch):
+@pytest.mark.parametrize("place", ["_ending", "_finish", "finish_turn"])
+def test_a_bug_in_storing_the_end_stores_a_failure(alice, conversation, script, monkeypatch, place):
+    """At once, not when the turn is tended."""
     script(TextDelta("Some text"), Finished("stop"))
-    real, calls = finish_turn, []
-
-    def fails_once(ending):
-        calls.append(ending)
-        if len(calls) == 1:
-            raise Bug
-        return real(ending)
-
-    monkeypatch.setattr(running, "finish_turn", fails_once)
+    monkeypatch.setattr(running, place, bug)
 
     ref = send_message(alice, conversation.id, content="Hi").ref
 
     assert failed_internal(ref).content == "Some text"
-    assert len(calls) == 2
+    assert UsageRecord.objects.get().completion_tokens > 0
 
 
 def test_a_database_that_is_away_while_finishing_is_waited_for(
@@ -214,13 +213,54 @@ def test_checkpoints_that_fail_are_made_up_for(alice, conversation, script, monk
     assert len(calls) >= 4
 
 
-def test_a_dead_turn_task_is_not_silent(alice, conversation, script, monkeypatch, caplog):
-    """A task that dies is logged, and nobody thinks that the turn still runs here."""
+@pytest.fixture
+def given_up(alice, conversation, script, monkeypatch, settings):
+    """A turn whose owner could not store its end."""
+    settings.FINISH_RETRY_SECONDS = 0.1
     script(TextDelta("Some text"), Finished("stop"))
-    monkeypatch.setattr(running, "_ending", bug)
 
+    def away(_ending):
+        raise OperationalError("away")
+
+    monkeypatch.setattr(running, "finish_turn", away)
     ref = send_message(alice, conversation.id, content="Hi").ref
     until(lambda: ref.turn_id not in runner.turns, "the runner let go")
+    return ref
 
-    assert any("turn_task_died" in str(record.msg) for record in caplog.records)
-    assert not hub.own[ref.turn_id].ended
+
+def test_a_dead_turn_task_is_not_silent(given_up, caplog):
+    """A task that dies is logged, and nobody thinks that the turn still runs here."""
+    assert any("turn_task_died" in str(record.msg) for record in caplog.get_records("setup"))
+    assert not hub.own[given_up.turn_id].ended
+
+
+def test_readers_of_a_turn_that_was_given_up_hear_of_the_end_that_another_process_makes(given_up):
+    """The other one tends the row; here nothing but the row tells of it."""
+    Message.objects.update(status="interrupted", content="Some", error_code="unavailable")
+    Turn.objects.update(status="interrupted", last_seq=1_000, error_code="unavailable")
+
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(read, given_up)
+        asyncio.run(hub.look())
+        end = reading.result(20)[-1]
+
+    assert (end["type"], end["message"]["status"]) == ("chat_complete", "interrupted")
+    assert end["message"]["content"] == "Some"
+    assert end["seq"] == 1_001
+
+
+def test_a_turn_that_was_given_up_is_ended_here_with_all_its_text(given_up):
+    """Where nobody else does: the text is more than the checkpoint has."""
+    runner.submit(close_turn(given_up.turn_id, status="interrupted", error=Unavailable()))
+
+    end = read(given_up)[-1]
+
+    assert (end["message"]["status"], end["message"]["content"]) == ("interrupted", "Some text")
+
+
+def test_the_log_of_a_turn_that_was_given_up_does_not_stay(given_up, settings):
+    settings.TURN_LOG_SECONDS = 0
+    Turn.objects.filter(pk=given_up.turn_id).delete()
+
+    asyncio.run(hub.look())
+    until(lambda: given_up.turn_id not in hub.own, "the log was dropped")

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+import weakref
 from contextlib import contextmanager
 from typing import Any
 
@@ -147,7 +148,7 @@ async def test_an_owner_that_writes_on_does_not_keep_an_end_out_for_ever(turn, s
         say(owner, log, "one ")
         await eventually(lambda: store.exists(key(ref)), "the stream is there")
         mirror: Any = closer.hub.mirror
-        writer = mirror._writer  # noqa: SLF001 where it meets the owner
+        writer = mirror._quick  # noqa: SLF001 where it meets the owner
         real = writer.xrevrange
 
         async def late(*args, **more):
@@ -188,12 +189,12 @@ async def test_a_write_refused_for_another_reason_is_made_up_for(turn, store):
 
 def pending(other):
     """What a process has still to write to Redis."""
-    mirror = other.hub.mirror
-    return [*mirror._outgoing.values(), *mirror._ends]  # noqa: SLF001 nobody else need know
+    writer = other.hub.mirror.writer
+    return [*writer._outgoing.values(), *writer._ends]  # noqa: SLF001 nobody else need know
 
 
 def refused(writer, ref):
-    outgoing = writer.hub.mirror._outgoing.get(ref.turn_id)  # noqa: SLF001 nobody else need know
+    outgoing = writer.hub.mirror.writer._outgoing.get(ref.turn_id)  # noqa: SLF001 nobody else need know
     return outgoing is None or outgoing.whole
 
 
@@ -281,7 +282,7 @@ async def test_a_stop_reaches_the_owner_through_redis(turn):
 
     async with process(redis=True) as owner, process(redis=True) as other:
         mirror: Any = other.hub.mirror
-        await mirror.request_stop(owner.owner, ref.turn_id)
+        await mirror.writer.request_stop(owner.owner, ref.turn_id)
         await eventually(lambda: owner.stopped == [ref.turn_id], "the owner heard")
 
 
@@ -295,3 +296,36 @@ async def test_streams_do_not_live_for_ever(turn, store):
         await eventually(lambda: store.exists(key(ref)), "the stream is there")
 
     assert 0 < store.ttl(key(ref)) <= settings.TURN_LOG_REDIS_SECONDS
+
+
+async def test_what_a_process_hears_with_does_not_live_for_ever(turn, store):
+    """G5: a process that died before anybody spoke to it leaves nothing either."""
+    ref, _start = turn
+
+    async with process(redis=True) as other:
+        reading = asyncio.create_task(other.read(ref))
+        control = f"parley:runner:{other.owner}"
+        await eventually(lambda: store.exists(control), "the reader woke its process")
+        await eventually(lambda: store.ttl(control) > 0, "it was given its time")
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+    assert 0 < store.ttl(control) <= settings.TURN_LOG_REDIS_SECONDS
+
+
+async def test_ends_that_redis_never_took_are_dropped_with_their_logs(turn, settings):
+    """R6: while Redis is away, what was written of ended turns does not gather here."""
+    settings.TURN_LOG_SECONDS = 0
+    ref, start = turn
+
+    async with process(redis=True, url=f"redis://127.0.0.1:{free_port()}/0") as closer:
+        whole = closer.hub.open(ref, start)
+
+        def end(seq):
+            return events.error(ref.message_id, seq, "x", "y")
+
+        held = weakref.ref(end)
+        closer.hub.end_elsewhere(ref, end, whole=whole)
+        del end
+        assert held() is not None
+        await eventually(lambda: held() is None, "the end was dropped")

@@ -15,6 +15,7 @@ from chat.services.stopping import close_stopped, request_stop, stop_turn
 from chat.services.turn_requests import send_message
 from chat.streams.hub import hub
 from chat.streams.mirror import Mirror
+from chat.streams.mirror.writing import Writer
 from chat.turns.runner import runner
 from common.db import in_thread
 from common.errors import NotFound
@@ -164,7 +165,7 @@ def test_a_stop_from_another_process_reaches_the_owner_through_redis(
 
     async def elsewhere():
         other = Mirror(configured.REDIS_URL, "server-other", on_stop=lambda _turn: None)
-        await other.request_stop(runner.owner, started.ref.turn_id)
+        await other.writer.request_stop(runner.owner, started.ref.turn_id)
         await other.close()
 
     asyncio.run(elsewhere())
@@ -179,17 +180,41 @@ def test_a_stop_of_anothers_turn_goes_to_its_owner(alice, conversation, not_laun
     started = send_message(alice, conversation.id, content="Hi")
     Turn.objects.update(owner="server-elsewhere")
     runner.ensure()
-    real = Mirror.request_stop
+    real = Writer.request_stop
 
-    async def request(mirror, owner, turn_id):
+    async def request(writer, owner, turn_id):
         asked.append((owner, turn_id))
-        await real(mirror, owner, turn_id)
+        await real(writer, owner, turn_id)
 
-    monkeypatch.setattr(Mirror, "request_stop", request)
+    monkeypatch.setattr(Writer, "request_stop", request)
 
     request_stop(alice, started.ref.message_id)
 
     until(lambda: asked == [("server-elsewhere", started.ref.turn_id)], "the owner was asked")
+
+
+def test_a_provider_that_swallows_a_cancel_is_cancelled_again(
+    alice, conversation, script, monkeypatch
+):
+    """A client below may lose one (`asyncio.wait_for` before Python 3.12, redis-py)."""
+    lost = []
+
+    async def stream(_request):
+        yield TextDelta("Some text")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            lost.append("a cancel")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(script, "stream", stream)
+    started = send_message(alice, conversation.id, content="Hi")
+    until(lambda: hub.own[started.ref.turn_id].last_seq == 1, "the model speaks")
+
+    request_stop(alice, started.ref.message_id)
+
+    assert stopped(started.ref).content == "Some text"
+    assert lost == ["a cancel"]
 
 
 def test_strangers_and_unknown_messages_are_not_found_and_the_turn_goes_on(

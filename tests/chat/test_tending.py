@@ -8,10 +8,11 @@ import orjson
 import pytest
 from django.conf import settings as configured
 from django.db import OperationalError
+from django.utils import translation
 
 from chat.models import Message, Turn
-from chat.services.turn_requests import chat_once, send_message
-from chat.turns import tending
+from chat.services.turn_requests import chat_once, regenerate, send_message
+from chat.turns import closing, tending
 from chat.turns.closing import close_turn
 from chat.turns.runner import runner
 from chat.turns.tending import Tender
@@ -19,7 +20,7 @@ from common.db import in_thread
 from common.errors import Unavailable
 from models_registry.providers.base import Finished, TextDelta
 from quotas.models import Hold, UsageRecord
-from tests.chat.conftest import read
+from tests.chat.conftest import make_model, read
 from tests.chat.processes import process, say, text_after
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,8 +60,14 @@ async def beat(ref):
 
 
 async def look(tender, clock, *, after=0.0):
-    clock.now += after
-    await tender.look()
+    """One look now, or as many as there are until `after` has passed."""
+    if not after:
+        await tender.look()
+    while after > 0:
+        step = min(after, configured.LOOK_SECONDS)
+        clock.now += step
+        after -= step
+        await tender.look()
 
 
 async def test_a_turn_that_does_not_move_for_thirty_seconds_is_interrupted(left, clock):
@@ -88,7 +95,7 @@ async def test_a_turn_that_beats_is_left_alone(left, clock):
     await look(tender, clock, after=29)
     await beat(left)
 
-    await look(tender, clock, after=29)
+    await look(tender, clock, after=3)
     await look(tender, clock, after=29)
     assert await status(left) == "running"
 
@@ -130,9 +137,45 @@ async def test_time_while_the_database_was_away_does_not_count(left, clock, monk
 
 
 async def test_the_first_look_closes_nothing(left, clock):
-    await look(Tender("server-alive", {}), clock, after=10_000)
+    clock.now += 10_000
+    await Tender("server-alive", {}).look()
 
     assert await status(left) == "running"
+
+
+async def test_a_pause_of_the_whole_machine_does_not_count(left, clock):
+    """Its clock went on, but nobody on it could beat."""
+    tender = Tender("server-alive", {})
+    await look(tender, clock)
+    clock.now += 3_600
+    await tender.look()
+    assert await status(left) == "running"
+    await beat(left)
+
+    await look(tender, clock, after=12)
+
+    assert await status(left) == "running"
+
+
+async def test_a_turn_that_cannot_be_closed_keeps_no_other_from_being_closed(
+    alice, left, not_launched, clock, monkeypatch
+):
+    bad = (await in_thread(chat_once)(alice, messages=[{"role": "user", "content": "Hi"}])).ref
+    await in_thread(lambda: Turn.objects.update(owner="server-dead"))()
+    ids = sorted([bad.turn_id, left.turn_id], key=lambda each: each == left.turn_id)
+    monkeypatch.setattr(tending, "_left_by_servers", lambda _owner: ids)
+    real = tending.close_turn
+
+    async def closes_but_one(turn_id, **how):
+        if turn_id == bad.turn_id:
+            raise ValueError("a bad row")
+        return await real(turn_id, **how)
+
+    monkeypatch.setattr(tending, "close_turn", closes_but_one)
+
+    await Tender("server-new", {}).close_what_servers_left()
+
+    assert [await status(bad), await status(left)] == ["running", "interrupted"]
 
 
 async def test_what_servers_left_is_closed_at_once_before_the_only_server_serves(left):
@@ -182,6 +225,39 @@ async def test_the_text_comes_from_redis_where_it_has_more_than_the_checkpoint(
     assert [event.type for event in ahead] == ["snapshot", "chat_complete"]
     assert text_after(ahead) == message.content
     assert job.ref == left
+
+
+async def test_the_end_made_for_another_is_like_the_one_it_would_have_made(
+    alice, conversation, model, not_launched, monkeypatch
+):
+    """Its siblings, its language, and the price of the model that answered."""
+    second = await in_thread(make_model)("second", input_price=9, output_price=9)
+    model.fallbacks = [str(second.id)]
+    await in_thread(model.save)()
+    first = (await in_thread(send_message)(alice, conversation.id, content="Hi")).ref
+    await close_turn(first.turn_id, status="interrupted", error=Unavailable())
+    with translation.override("zh-hans"):
+        other = (await in_thread(regenerate)(alice, first.message_id)).ref
+    rows = Turn.objects.filter(pk=other.turn_id)
+    await in_thread(rows.update)(answering=1, text="So far", last_seq=2)
+    real, languages = closing.finish_turn, []
+
+    def finish(ending):
+        languages.append(ending.language)
+        return real(ending)
+
+    monkeypatch.setattr(closing, "finish_turn", finish)
+    async with process(redis=False) as alive:
+        monkeypatch.setattr(closing, "hub", alive.hub)
+        watching = await alive.hub.follow(other)
+        await close_turn(other.turn_id, status="interrupted", error=Unavailable())
+
+    told = orjson.loads(watching.end_event().data)["message"]
+    assert languages == ["zh-hans"]
+    assert told["siblings"] == [str(first.message_id), str(other.message_id)]
+    assert (told["model"], told["fallback"]) == ("second", True)
+    record = await in_thread(UsageRecord.objects.get)(turn_id=other.turn_id)
+    assert (record.model, record.answered_by, record.input_price) == ("echo", "second", 9)
 
 
 async def test_a_killed_stateless_turn_is_settled_by_how_much_was_said(

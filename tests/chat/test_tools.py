@@ -12,6 +12,7 @@ from chat.turns.runner import runner
 from chat.turns.tools import Tool
 from models_registry.errors import ProviderCut, ProviderFailed
 from models_registry.providers.base import Finished, TextDelta, ToolCallDelta, Usage
+from models_registry.tokens import count, count_messages
 from quotas.models import UsageRecord
 from tests.chat.conftest import make_model, read
 
@@ -199,6 +200,50 @@ def test_a_provider_that_breaks_off_in_a_later_round_keeps_what_was_done(
 
     assert (message.status, message.content) == ("interrupted", "Looking. Half")
     assert message.tool_calls[0]["status"] == "done"
+
+
+def test_a_second_try_is_not_glued_to_what_the_first_began(alice, conversation, script, table):
+    """F14: the first try broke off amid a call, of which no reader had heard."""
+    script(call(arguments='{"q": "fir'), ProviderCut())
+    script(call(arguments='{"q": "second"}'), Finished("tool_calls"))
+    script(TextDelta("Done."), Finished("stop"))
+
+    _events, message = answer(alice, conversation)
+
+    assert table.asked == [{"q": "second"}]
+    assert [each["arguments"] for each in message.tool_calls] == ['{"q": "second"}']
+
+
+def test_a_round_that_breaks_off_is_charged_by_estimate_beside_the_counted_ones(
+    alice, conversation, script, table
+):
+    """F13, T5: not for nothing, and not twice."""
+    script(TextDelta("Looking. "), call(), Finished("tool_calls", Usage(60, 20)))
+    script(TextDelta("Half of an answer"), ProviderCut())
+
+    _events, message = answer(alice, conversation)
+
+    asked = count_messages(script.requests[1][1].messages, "o200k_base")
+    said = count("Half of an answer", "o200k_base")
+    assert asked > 20
+    record = UsageRecord.objects.get()
+    assert (record.prompt_tokens, record.completion_tokens) == (60 + asked, 20 + said)
+    assert record.estimated
+    assert message.usage_estimated
+
+
+def test_a_round_that_was_refused_before_it_began_costs_nothing(
+    alice, conversation, script, table, settings
+):
+    settings.PROVIDER_TRIES = 1
+    script(TextDelta("Looking. "), call(), Finished("tool_calls", Usage(60, 20)))
+    script(ProviderFailed())
+
+    answer(alice, conversation)
+
+    record = UsageRecord.objects.get()
+    assert (record.prompt_tokens, record.completion_tokens) == (60, 20)
+    assert not record.estimated
 
 
 def test_a_turn_without_tools_hands_calls_through_and_runs_nothing(alice, conversation, script):

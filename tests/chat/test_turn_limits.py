@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from uuid import UUID, uuid4
+
 import pytest
 
 from chat.models import Conversation, Message, Turn
 from chat.services.turn_requests import chat_once, send_message
 from chat.turns import prepare
+from chat.turns.places import Places
 from chat.turns.runner import runner
 from common.errors import AppError, RateLimited
 from models_registry.providers.base import Finished, TextDelta
@@ -44,6 +48,36 @@ def test_one_more_than_may_run_at_once_is_refused_and_leaves_nothing(
     until(lambda: not runner.turns, "they ended")
     script(TextDelta("Now"), Finished("stop"))
     assert read(send_message(alice, one_more.id, content="Hi").ref)[-1]["message"]
+
+
+def test_a_turn_may_end_while_another_thread_counts(settings):
+    """One counts in a request's thread, the other ends on the loop."""
+    places, ended, taken = Places(), uuid4(), uuid4()
+
+    class Counted(UUID):
+        def __eq__(self, other):
+            ending = threading.Thread(target=places.give_back, args=(ended,))
+            ending.start()
+            ending.join(0.2)
+            return super().__eq__(other)
+
+        __hash__ = UUID.__hash__
+
+    places.take(ended, Counted(int=1))
+    places.take(uuid4(), UUID(int=2))
+
+    assert places.take(taken, UUID(int=1))
+
+
+def test_a_place_is_given_back_once_its_turn_has_ended(settings):
+    settings.RUNNING_TURNS_PER_USER = 1
+    places, person, turn = Places(), uuid4(), uuid4()
+
+    assert places.take(turn, person)
+    assert not places.take(uuid4(), person)
+    places.give_back(turn)
+
+    assert places.take(uuid4(), person)
 
 
 def test_stateless_turns_count_too(alice, model, script, settings):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
+import time_machine
+from django.utils import timezone
 
 from common import rates, windows
 from common.errors import RateLimited
@@ -61,13 +64,6 @@ def test_the_narrower_of_two_windows_refuses(settings):
     assert (refusal.value.retry_after or 0) > 3_500
 
 
-def test_a_look_counts_nothing(ten_a_minute):
-    for _ in range(20):
-        rates.peek("test", "someone")
-
-    assert passes(0)
-
-
 def test_what_is_cleared_starts_anew(ten_a_minute):
     for number in range(10):
         passes(number)
@@ -88,7 +84,8 @@ def test_without_redis_the_process_counts(ten_a_minute, settings):
 
 def test_a_window_moves_and_forgets_whom_it_has_not_seen(monkeypatch):
     clock = [1_000.0]
-    monkeypatch.setattr(windows.time, "time", lambda: clock[0])
+    monkeypatch.setattr(windows.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(windows.time, "time", lambda: 9_000.0 + clock[0])
     store = windows.Windows()
     assert store.acquire_entry("one", 2, 60)
     clock[0] += 40
@@ -97,12 +94,25 @@ def test_a_window_moves_and_forgets_whom_it_has_not_seen(monkeypatch):
 
     clock[0] += 21  # the first has left the window, the second has not
 
-    assert store.get_moving_window("one", 2, 60) == (1_040.0, 1)
+    assert store.get_moving_window("one", 2, 60) == (10_040.0, 1)
     assert store.acquire_entry("one", 2, 60)
     assert not store.acquire_entry("one", 2, 60)
     clock[0] += 200
     store.acquire_entry("another", 2, 60)
     assert store.reset() == 1
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_moves_no_window(ten_a_minute, hours):
+    """F17: full for its minute, and no longer, whatever the wall clock says."""
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        assert [passes(number) for number in range(11)].count(True) == 10
+        clock.shift(timedelta(hours=hours))
+
+        with pytest.raises(RateLimited) as refusal:
+            rates.hit("test", "someone")
+
+        assert 50 < (refusal.value.retry_after or 0) <= 60
 
 
 def test_counting_starts_no_threads(ten_a_minute):

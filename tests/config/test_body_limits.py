@@ -102,3 +102,9 @@ async def test_a_client_that_leaves_is_no_error(caplog):
 
     assert upload.outbox.empty()
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_length_in_foreign_digits_is_no_number():
+    request = Request("POST", "/api/v1/auth/login", headers={"Content-Length": "²"})
+
+    assert await request.begun() < 500

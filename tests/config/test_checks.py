@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from constance import config
 from django.core.checks import CheckMessage
 
-from config import checks
+from config import checks, start
 
 
 def sound(settings) -> None:
@@ -93,3 +94,22 @@ def test_a_single_user_without_password_stays_at_home(settings, host, password, 
     settings.ADMIN_PASSWORD = password
 
     assert len(found()) == errors
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("given", "stored", "told"),
+    [("false", True, True), ("false", False, False), ("", True, False), ("false", None, False)],
+    ids=["another", "the same", "not given", "nothing stored"],
+)
+def test_a_given_value_that_a_stored_one_hides_is_told(settings, monkeypatch, given, stored, told):
+    """ARCHITECTURE 6: the stored one wins, also when somebody closes registration by variable."""
+    monkeypatch.setenv("REGISTRATION_OPEN", given)
+    settings.REGISTRATION_OPEN = not given
+    if stored is not None:
+        config.registration_open = stored
+    said: list[str] = []
+
+    start.name_overruled(said.append)
+
+    assert [line.split(" the ")[0] for line in said] == ["parley.W030 REGISTRATION_OPEN:"] * told

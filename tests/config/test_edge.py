@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from http import HTTPStatus
 from typing import Any
 
 import pytest
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.test import AsyncRequestFactory
 
 from common.middleware import EdgeMiddleware
@@ -122,13 +123,21 @@ async def test_every_answer_has_the_security_headers(path):
     assert {"authorization", "cookie", "origin"} <= varies
 
 
-async def test_https_is_remembered(settings):
-    """X4: HSTS on https."""
+@pytest.mark.parametrize(
+    ("path", "status"), [("/info", 200), ("/static/parley/tokens.css", 200), ("/too-large", 413)]
+)
+async def test_https_is_remembered_by_every_answer(settings, path, status):
+    """X4: HSTS on https; also where Django never sees the request."""
     settings.HTTPS = True
-    request = Request("GET", "/info")
-    await request.read()
+    request = Request("GET", path)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        request = Request("POST", path, headers={"Content-Length": str(1 << 30)})
 
+    assert await request.begun() == status
     assert "max-age" in request.headers["strict-transport-security"]
+    assert request.headers["x-content-type-options"] == "nosniff"
+    assert request.headers["referrer-policy"] == "same-origin"
+    assert request.headers["cross-origin-opener-policy"] == "same-origin"
 
 
 async def test_pages_get_the_strict_policy():
@@ -247,4 +256,17 @@ async def test_a_head_of_a_stream_reads_none_of_it():
     assert response.streaming is False
     assert response.content == b""
     assert response["Content-Type"] == "text/event-stream"
+    assert "Content-Length" not in response
     assert begun == []
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_an_answer_without_a_body_has_no_length(status):
+    """RFC 9110, 8.6."""
+
+    async def view(_request):
+        return HttpResponse(status=status)
+
+    answer: Any = EdgeMiddleware(view)(AsyncRequestFactory().get("/info"))
+
+    assert "Content-Length" not in await answer

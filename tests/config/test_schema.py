@@ -54,6 +54,14 @@ def test_streams_are_described(schema):
     assert len(events) == 5
 
 
+def test_what_a_tool_call_that_nobody_ran_does_not_have_is_null(schema):
+    fields = schema["components"]["schemas"]["ToolCall"]["properties"]
+
+    assert fields["result"]["nullable"]
+    assert fields["seconds"]["nullable"]
+    assert "nullable" not in fields["arguments"]
+
+
 def test_every_reference_leads_somewhere(schema):
     def references(node: Any) -> list[str]:
         if isinstance(node, dict):

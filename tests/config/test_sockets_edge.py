@@ -72,6 +72,7 @@ async def test_a_server_that_knows_how_answers_with_a_problem_and_its_request_id
     assert start["status"] == problem["status"] == status
     assert headers[b"content-type"] == b"application/problem+json"
     assert problem["code"] == code
+    assert headers[b"referrer-policy"] == b"same-origin"  # X4
     assert len(problem["request_id"]) >= 8
     assert headers[b"x-request-id"].decode() == problem["request_id"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -194,6 +195,20 @@ def test_static_files_come_before_django_and_stay_at_home(shared_server):
     )
     assert (again.status, again.body) == (304, b"")
     assert outside == [404] * 5
+
+
+def test_what_is_no_http_is_refused_with_a_problem(shared_server):
+    answer = ask(shared_server, b"this is no request\r\n\r\n")
+    lines, _, body = answer.partition(b"\r\n\r\n")
+    headers = lines.lower().split(b"\r\n")
+
+    assert status(answer) == 400
+    assert b"content-type: application/problem+json" in headers
+    assert b"x-content-type-options: nosniff" in headers
+    assert b"connection: close" in headers
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (400, "invalid")
+    assert f"x-request-id: {problem['request_id']}".encode() in headers
 
 
 def test_nothing_of_all_this_left_a_traceback(shared_server):

@@ -1,7 +1,6 @@
 """A scripted provider, people, and clients that speak for them."""
 
 import json
-import uuid
 from typing import Any
 
 import pytest
@@ -12,13 +11,11 @@ from accounts.services import registration
 from accounts.services.sign_ins import open_for
 from accounts.services.tokens import issue
 from models_registry.models import Connection
-from models_registry.providers.base import Endpoint
 from models_registry.providers.factory import close_providers
 from models_registry.services.connections import create_connection
 from models_registry.services.models import create_model, ensure_offline_model
 from tests.models_registry.upstream import Upstream
-
-KEY = "sk-test-0123456789abcdef"
+from tests.models_registry.wires import KEY, endpoint_at
 
 
 @pytest.fixture
@@ -30,13 +27,7 @@ def upstream():
 
 @pytest.fixture
 def endpoint(upstream):
-    return Endpoint(
-        connection_id=uuid.uuid4(),
-        provider="openai_compatible",
-        base_url=upstream.url,
-        api_key=KEY,
-        allow_private=True,
-    )
+    return endpoint_at(upstream, "openai_compatible")
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ class TestConnections:
             ({"base_url": ""}, "This provider needs an address."),
             ({"api_key": "two words"}, "Only printable ASCII"),
             ({"provider": "openai", "base_url": ""}, "This provider needs a key."),
-            ({"provider": "anthropic"}, "Select a valid choice"),
+            ({"provider": "nobody"}, "Select a valid choice"),
         ],
     )
     def test_a_wrong_one_is_told_in_the_form(self, admin, fields, told):

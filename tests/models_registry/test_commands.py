@@ -11,6 +11,7 @@ from models_registry.services.connections import create_connection
 from models_registry.services.endpoints import endpoint_of
 from tests.models_registry.conftest import KEY
 from tests.models_registry.upstream import refusal
+from tests.models_registry.wires import spoken_at
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("built_in")]
 
@@ -75,6 +76,19 @@ class TestConnection:
         """K5: it would show in the list of processes and in the shell's history."""
         with pytest.raises(CommandError):
             run(*add(upstream, "--key", KEY))
+
+    @pytest.mark.parametrize("provider", ["anthropic", "dashscope"])
+    def test_add_a_vendor_with_a_protocol_of_its_own(self, run, upstream, provider):
+        spoken_at(upstream, provider)
+        where = ("--provider", provider, "--base-url", upstream.url)
+
+        told = run(
+            *("connection", "add", "--name", "Theirs", *where, "--key-stdin", "--discover"),
+            stdin=KEY,
+        )
+
+        assert (told["provider"], told["models_added"]) == (provider, 2)
+        assert f"Bearer {KEY}" == upstream.requests[0].headers["authorization"]
 
     def test_add_with_the_models_that_its_server_lists(self, run, upstream):
         told = run(*add(upstream, "--no-key", "--discover"))

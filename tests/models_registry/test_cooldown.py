@@ -1,11 +1,17 @@
 """F16: a model that keeps failing rests, and one probe brings it back."""
 
 import threading
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
 from models_registry import cooldown
+from models_registry.providers.base import Endpoint, Prices, Route
+from models_registry.services.connections import change_connection, create_connection
+from models_registry.services.models import create_model
+from models_registry.services.routing import resolve_model, routes_for
+from tests.models_registry.conftest import KEY
 
 
 @pytest.fixture
@@ -21,9 +27,25 @@ def clock(monkeypatch, settings):
     cooldown.clear()
 
 
+def route_of(model_id, **fields):
+    endpoint = Endpoint(uuid4(), "openai_compatible", "https://x.example", KEY, allow_private=False)
+    return Route(
+        model_id=model_id,
+        name="echo",
+        endpoint=replace(endpoint, **fields),
+        upstream_name="echo",
+        context_window=None,
+        max_output_tokens=None,
+        encoding="o200k_base",
+        prices=Prices(),
+        capabilities=frozenset(),
+        owner_id=None,
+    )
+
+
 @pytest.fixture
 def model(clock):
-    return uuid4()
+    return route_of(uuid4())
 
 
 def fail(model, times=3):
@@ -48,7 +70,7 @@ def test_after_more_it_rests(model, clock):
 def test_others_are_not_touched(model):
     fail(model)
 
-    assert cooldown.admit(uuid4())
+    assert cooldown.admit(route_of(uuid4()))
 
 
 def test_of_fifty_waiting_turns_one_goes_first(model, clock):
@@ -125,3 +147,29 @@ def test_releasing_what_never_failed_is_no_harm(model):
     cooldown.released(model)
 
     assert cooldown.admit(model)
+
+
+def test_a_changed_connection_ends_the_rest_in_every_process(clock, mina):
+    """Nobody is told: each process compares the endpoint of its next turn."""
+    connection = create_connection(
+        mina,
+        scope="personal",
+        provider="openai",
+        name="mine",
+        api_key=KEY,
+        resolve=False,
+    )
+    create_model(mina, scope="personal", connection_id=connection.pk, name="echo")
+    old = route(mina)
+    fail(old)
+    assert not cooldown.admit(route(mina))
+
+    change_connection(connection, actor=mina, changes={"api_key": KEY[::-1]}, resolve=False)
+
+    assert cooldown.admit(route(mina))
+    cooldown.succeeded(route(mina))
+    assert not cooldown.admit(old), "what failed was the old key"
+
+
+def route(user):
+    return routes_for(resolve_model(user, "echo"), user)[0]

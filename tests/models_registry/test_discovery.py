@@ -22,17 +22,18 @@ from models_registry.services.endpoints import endpoint_of
 from models_registry.services.models import delete_model
 from tests.models_registry.conftest import KEY
 from tests.models_registry.upstream import HANG, Reply, refusal
+from tests.models_registry.wires import spoken_at
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def environment(settings):
-    def set_to(**openai):
+    def set_to(provider="openai", **given):
+        nothing = {"api_key": "", "base_url": ""}
         settings.PROVIDERS_FROM_ENVIRONMENT = {
-            "openai": {"api_key": "", "base_url": ""} | openai,
-            "dashscope": {"api_key": "sk-not-yet", "base_url": ""},
-            "anthropic": {"api_key": "", "base_url": ""},
+            name: nothing | (given if name == provider else {})
+            for name in ("openai", "dashscope", "anthropic")
         }
 
     set_to()
@@ -70,6 +71,20 @@ class TestConnections:
         made = Connection.objects.get(provider="openai")
         assert (made.scope, made.base_url) == ("system", "https://api.openai.com/v1")
         assert endpoint_of(made, None).api_key == KEY
+
+    @pytest.mark.parametrize("provider", ["anthropic", "dashscope"])
+    def test_each_vendor_has_a_connection_with_its_models(self, environment, upstream, provider):
+        spoken_at(upstream, provider)
+        upstream.models = ["claude-opus-5-5", "qwen3-max"]
+        environment(provider, api_key=KEY, base_url=upstream.url)
+
+        sync_environment_connections()
+        list_models()
+
+        made = Connection.objects.get(provider=provider)
+        assert (made.scope, endpoint_of(made, None).api_key) == ("system", KEY)
+        assert names(connection=made) == upstream.models
+        assert ChatModel.objects.get(name="claude-opus-5-5").max_output_tokens == 128_000
 
     def test_an_address_alone_does_too(self, environment, upstream):
         environment(base_url=upstream.url)

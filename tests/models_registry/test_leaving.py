@@ -24,7 +24,7 @@ def test_nothing_of_a_person_stays(mina, boris, system_model):
     both = Access(users=(mina.pk, boris.pk))
     change_model(system_model, actor=None, changes={"access": both})
 
-    erase(mina)
+    erase(mina, actor=mina)
 
     assert not Connection.objects.filter(name="Hers").exists()
     assert not ChatModel.objects.filter(name="mine").exists()

@@ -15,7 +15,7 @@ from models_registry.errors import (
     ProviderOverflow,
     ProviderRefused,
 )
-from models_registry.providers import openai as openai_provider
+from models_registry.providers import streaming
 from models_registry.providers.base import Finished, Usage
 from tests.models_registry.asking import ask_until_failure, text
 from tests.models_registry.upstream import (
@@ -159,7 +159,7 @@ WIRES = {
 
 @pytest.fixture(autouse=True)
 def _not_patient(monkeypatch):
-    monkeypatch.setattr(openai_provider, "AFTER_FINISH_SECONDS", 0.2)
+    monkeypatch.setattr(streaming, "AFTER_FINISH_SECONDS", 0.2)
 
 
 @pytest.mark.parametrize("name", WIRES)

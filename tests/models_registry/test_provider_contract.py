@@ -1,14 +1,13 @@
 """What every provider promises (providers/base.py), asked of each of them."""
 
 import asyncio
-from uuid import uuid4
+from dataclasses import replace
 
 import pytest
 
 from models_registry.errors import ProviderError
 from models_registry.models import Connection
 from models_registry.providers.base import (
-    Endpoint,
     Finished,
     ReasoningDelta,
     TextDelta,
@@ -18,16 +17,8 @@ from models_registry.providers.base import (
 from models_registry.providers.factory import close_providers, load_providers, provider_at
 from models_registry.providers.vendors import VENDORS
 from tests.models_registry.asking import ask_until_failure, finished, request, text
-from tests.models_registry.upstream import (
-    DONE,
-    HANG,
-    Reply,
-    answer,
-    delta,
-    finish,
-    refusal,
-    sse,
-)
+from tests.models_registry.upstream import DONE, HANG, Reply, sse
+from tests.models_registry.wires import WIRES, endpoint_at, spoken_at
 
 pytestmark = pytest.mark.usefixtures("clients")
 
@@ -36,17 +27,27 @@ SEARCH = {"type": "function", "function": {"name": "search_articles", "parameter
 
 
 @pytest.fixture(params=sorted(VENDORS))
-def where(request, upstream):
+def vendor(request):
+    return VENDORS[request.param]
+
+
+@pytest.fixture
+def wire(vendor, upstream):
+    """What the scripted server speaks; None for a vendor that has none."""
+    return spoken_at(upstream, vendor.name) if vendor.takes_url else None
+
+
+@pytest.fixture
+def where(vendor, wire, upstream):
     """An endpoint of each vendor; those that speak to a server speak to the scripted one."""
-    upstream.script(answer("Hello, ", "you."))
-    vendor = VENDORS[request.param]
-    return Endpoint(
-        connection_id=uuid4(),
-        provider=vendor.name,
-        base_url=upstream.url if vendor.takes_url else "",
-        api_key="sk-x" if vendor.takes_key else "",
-        allow_private=True,
-    )
+    if wire is None:
+        return replace(endpoint_at(upstream, vendor.name), base_url="", api_key="")
+    upstream.script(wire.answer("Hello, ", "you."))
+    return endpoint_at(upstream, vendor.name)
+
+
+def test_every_protocol_that_has_a_wire_is_tested():
+    assert {vendor.protocol for vendor in VENDORS.values() if vendor.takes_url} == set(WIRES)
 
 
 def test_every_vendor_is_a_choice_and_the_reverse():
@@ -86,17 +87,9 @@ async def test_being_cancelled_ends_it(where):
     assert task.done()
 
 
-async def test_a_tool_call_has_one_id_one_name_and_json(where, upstream):
-    call = {"index": 0, "id": "c", "function": {"name": "search_articles", "arguments": '{"query"'}}
-    rest = {"index": 0, "function": {"arguments": ': "x"}'}}
-    upstream.script(
-        Reply(
-            (
-                sse(delta(None, tool_calls=[call])),
-                sse(delta(None, tool_calls=[rest]), finish("tool_calls"), DONE),
-            )
-        )
-    )
+async def test_a_tool_call_has_one_id_one_name_and_json(where, wire, upstream):
+    if wire:
+        upstream.script(wire.tool_call("search_articles", '{"query"', ': "x"}'))
 
     events, failure = await ask_until_failure(where, tools=[SEARCH])
 
@@ -110,10 +103,10 @@ async def test_a_tool_call_has_one_id_one_name_and_json(where, upstream):
 
 @pytest.mark.parametrize(
     "reply",
-    [refusal(401), refusal(429), refusal(500), Reply(()), Reply((b"<html>",)), Reply((sse(DONE),))],
+    [401, 429, 500, Reply(()), Reply((b"<html>",)), Reply((sse(DONE),))],
 )
-async def test_failures_are_provider_errors(where, upstream, reply):
-    upstream.script(reply)
+async def test_failures_are_provider_errors(where, wire, upstream, reply):
+    upstream.script(wire.refusal(reply) if wire and isinstance(reply, int) else reply)
 
     events, failure = await ask_until_failure(where)
 
@@ -138,8 +131,9 @@ async def test_all_can_be_loaded_and_closed(where):
     await close_providers()
 
 
-async def test_two_streams_at_once_do_not_meet(where, upstream):
-    upstream.script(Reply((sse(delta("Hi")), HANG)))
+async def test_two_streams_at_once_do_not_meet(where, wire, upstream):
+    if wire:
+        upstream.script(Reply((wire.hanging("Hi"), HANG)))
     one = provider_at(where, upstream_name="m").stream(request())
     two = provider_at(where, upstream_name="m").stream(request())
 

@@ -23,6 +23,9 @@ def known(name) -> WellKnown:
         ("GPT-4o", 128_000),
         ("gpt-5-2025-08-07", 400_000),
         ("qwen3:8b", 131_072),
+        ("claude-opus-5-5", 1_000_000),
+        ("claude-haiku-4-5-20251001", 200_000),
+        ("qwen3-max-2026-01-23", 262_144),
         ("hf.co/bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q4_K_M", 131_072),
     ],
 )
@@ -38,6 +41,18 @@ def test_prices_are_billionths_per_million_tokens():
         75_000_000,
         600_000_000,
     )
+
+
+@pytest.mark.parametrize(
+    ("newer", "older"),
+    [
+        ("claude-opus-5-5", "claude-opus-5"),
+        ("claude-fable-5-1", "claude-fable-5"),
+        ("qwen3-max", "qwen3:8b"),
+    ],
+)
+def test_a_newer_model_is_not_taken_for_the_one_it_is_named_after(newer, older):
+    assert known(newer) != known(older)
 
 
 @pytest.mark.parametrize("name", ["nobody-knows-1", "", "gpt", "*"])

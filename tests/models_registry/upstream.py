@@ -37,6 +37,10 @@ class Request:
     def json(self):
         return json.loads(self.body)
 
+    @property
+    def route(self):
+        return self.path.partition("?")[0]
+
     async def was_left(self):
         """Whether the client closes its side; waits without holding the client's loop up."""
         return await asyncio.to_thread(self.left.wait, DEADLINE_SECONDS)
@@ -84,10 +88,32 @@ def answer(*texts, prompt=7, completion=2):
     return Reply((*steps, sse(finish(), usage(prompt, completion), DONE)))
 
 
+def tool_call(name, *fragments, call_id="call_1"):
+    """A call of a tool and the end, as one reply."""
+    first = {"index": 0, "id": call_id, "type": "function", "function": {"name": name}}
+    pieces = [{"index": 0, "function": {"arguments": each}} for each in fragments]
+    steps = [sse(delta(None, tool_calls=[piece])) for piece in (first, *pieces)]
+    return Reply((*steps, sse(finish("tool_calls"), DONE)))
+
+
+def hanging(text):
+    """The beginnings of an answer whose end never comes; the test adds how."""
+    return sse(delta(text))
+
+
+def echo(key):
+    """A refusal that says the key wherever it can."""
+    return refusal(401, {"message": f"bad {key}", "code": key, "type": key}, www_authenticate=key)
+
+
 def refusal(status, error=None, **headers):
     body = json.dumps({"error": error or {"message": "no"}}).encode()
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply((body,), status=status, content_type="application/json", headers=names)
+
+
+def model_list(names):
+    return {"data": [{"id": name} for name in names]}
 
 
 class Upstream:
@@ -97,6 +123,7 @@ class Upstream:
         self.models = ["gpt-4o", "mock"]
         self.list_reply: Reply | None = None
         """What the list of models is answered with instead of `models`."""
+        self.model_list = model_list
         self._replies: list[Reply] = []
         self._asked = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -113,7 +140,7 @@ class Upstream:
 
     @property
     def chats(self):
-        return [request for request in self.requests if request.path.endswith("/completions")]
+        return [request for request in self.requests if request.method == "POST"]
 
     async def was_asked(self):
         """Wait for the first request."""
@@ -179,10 +206,10 @@ class Upstream:
             await asyncio.gather(leaving, return_exceptions=True)
 
     def _reply_to(self, request):
-        if request.path.endswith("/models") and self.list_reply:
+        if request.route.endswith("/models") and self.list_reply:
             return self.list_reply
-        if request.path.endswith("/models"):
-            body = json.dumps({"data": [{"id": name} for name in self.models]}).encode()
+        if request.route.endswith("/models"):
+            body = json.dumps(self.model_list(self.models)).encode()
             return Reply((body,), content_type="application/json")
         if len(self._replies) > 1:
             return self._replies.pop(0)

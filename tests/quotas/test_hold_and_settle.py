@@ -14,6 +14,7 @@ from quotas.models import Hold, Subject, UsageRecord
 from quotas.services.holds import Used, cost_of, hold, settle
 from tests.chat.threads import all_at_once
 
+DEPLOYMENT = {"kind": "deployment", "id": ""}
 PRICES = Prices(input=2_000_000_000, output=6_000_000_000, cached=500_000_000)
 
 
@@ -50,7 +51,7 @@ def test_a_hold_is_the_prompt_and_the_answer_with_their_price():
 
     assert (made.status, made.tokens) == (Hold.Status.OPEN, 1_500)
     assert made.cost == 2_000_000 + 3_000_000
-    assert made.subjects == [{"kind": "user", "id": "u1"}, {"kind": "deployment", "id": ""}]
+    assert made.subjects == [{"kind": "user", "id": "u1"}, DEPLOYMENT]
 
 
 def test_one_turn_has_one_hold():
@@ -72,6 +73,7 @@ def test_settling_closes_the_hold_and_writes_the_ledger_with_frozen_prices():
     assert made.settled_at is not None
     record = UsageRecord.objects.get()
     assert (record.turn_id, record.user_id) == (made.turn_id, what.user_id)
+    assert record.subjects == made.subjects == [{"kind": "user", "id": "u1"}, DEPLOYMENT]
     assert (record.model, record.answered_by, record.outcome) == ("asked", "answered", "complete")
     assert (record.prompt_tokens, record.completion_tokens) == (1_000, 500)
     assert (record.cached_tokens, record.reasoning_tokens) == (400, 100)

@@ -13,7 +13,6 @@ from common.commands import Answer, CliCommand, usage_error
 
 
 class Command(CliCommand):
-    help = "Make an administrator. Asks for what is not given, if there is somebody to ask."
     examples = (
         "manage.py create_admin",
         "manage.py create_admin --username root --email root@example.org",
@@ -21,13 +20,19 @@ class Command(CliCommand):
         "ADMIN_USERNAME=root ADMIN_EMAIL=r@x.org ADMIN_PASSWORD=… manage.py create_admin",
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = _(
+            "Make an administrator. Asks for what is not given, if there is somebody to ask."
+        )
+
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("--username", help="User name (ADMIN_USERNAME).")
-        parser.add_argument("--email", help="E-mail address (ADMIN_EMAIL).")
+        parser.add_argument("--username", help=_("User name (ADMIN_USERNAME)."))
+        parser.add_argument("--email", help=_("E-mail address (ADMIN_EMAIL)."))
         parser.add_argument(
             "--password-stdin",
             action="store_true",
-            help="Read the password from the first line of the input; else ADMIN_PASSWORD.",
+            help=_("Read the password from the first line of the input; else ADMIN_PASSWORD."),
         )
 
     def run(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from accounts.models import Role, User
 from accounts.names import fold
@@ -11,7 +12,6 @@ from common.commands import Answer, CliGroup
 
 
 class Command(CliGroup):
-    help = "List, show, suspend and activate people, and give them roles."
     examples = (
         "manage.py user list --search mina",
         "manage.py user show mina --format json",
@@ -19,20 +19,24 @@ class Command(CliGroup):
         "manage.py user set-role mina supervisor",
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = _("List, show, suspend and activate people, and give them roles.")
+
     def add_commands(self) -> None:
-        listing = self.add("list", self.list_people, help="People, the newest first.")
-        listing.add_argument("--search", default="", help="Part of a user name or an e-mail.")
-        listing.add_argument("--role", help="Only those who have this role.")
-        listing.add_argument("--suspended", action="store_true", help="Only suspended ones.")
-        listing.add_argument("--limit", type=int, default=100, help="How many at most (100).")
+        listing = self.add("list", self.list_people, help=_("People, the newest first."))
+        listing.add_argument("--search", default="", help=_("Part of a user name or an e-mail."))
+        listing.add_argument("--role", help=_("Only those who have this role."))
+        listing.add_argument("--suspended", action="store_true", help=_("Only suspended ones."))
+        listing.add_argument("--limit", type=int, default=100, help=_("How many at most (100)."))
         for name, handler, text in (
-            ("show", self.show, "One person, with their devices."),
-            ("suspend", self.suspend, "End every sign-in of a person and let none begin."),
-            ("activate", self.activate, "Let a suspended person sign in again."),
+            ("show", self.show, _("One person, with their devices.")),
+            ("suspend", self.suspend, _("End every sign-in of a person and let none begin.")),
+            ("activate", self.activate, _("Let a suspended person sign in again.")),
         ):
-            self.add(name, handler, help=text).add_argument("name", help="User name or e-mail.")
-        giving = self.add("set-role", self.set_role, help="Give exactly these roles.")
-        giving.add_argument("name", help="User name or e-mail.")
+            self.add(name, handler, help=text).add_argument("name", help=_("User name or e-mail."))
+        giving = self.add("set-role", self.set_role, help=_("Give exactly these roles."))
+        giving.add_argument("name", help=_("User name or e-mail."))
         giving.add_argument("roles", nargs="+", metavar="role", help=", ".join(Role.values))
 
     def list_people(

@@ -55,14 +55,16 @@ class ConversationViewSet(ApiViewSet):
         parameters=[
             OpenApiParameter("q", str, description="Searches titles and message text."),
             OpenApiParameter("archived", bool),
+            OpenApiParameter("pinned", bool),
             OpenApiParameter("ordering", str, enum=list(_ORDERINGS)),
         ]
     )
     def list(self, request: Request) -> Response:
         rows = self.get_queryset()
-        archived = query.boolean(request, "archived")
-        if archived is not None:
-            rows = rows.filter(archived=archived)
+        for name in ("archived", "pinned"):
+            wanted = query.boolean(request, name)
+            if wanted is not None:
+                rows = rows.filter(**{name: wanted})
         if text := query.search(request):
             said = Message.objects.filter(conversation=OuterRef("pk"), content__icontains=text)
             rows = rows.filter(Q(title__icontains=text) | Exists(said))

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from accounts.api.callers import caller_of
 from chat.api import answers, schema
 from chat.api.requests import idempotency_key, takes_stream
-from chat.api.serializers import EditSerializer, SendSerializer
+from chat.api.serializers import EditSerializer, FeedbackSerializer, SendSerializer
 from chat.services import messages
 from chat.services.turn_requests import TurnStarted, send_message
 from common.api import query
@@ -127,4 +127,26 @@ class MessageView(ApiView):
     def delete(self, request: Request, message_id: UUID) -> Response:
         """Delete a message and all that follow from it."""
         messages.delete_message(caller_of(request), message_id)
+        return Response(status=204)
+
+
+@extend_schema(tags=["messages"])
+class FeedbackView(ApiView):
+    """What the caller thinks of an answer."""
+
+    def takes_body(self, request: Request) -> bool:
+        return request.method == "POST"
+
+    @extend_schema(request=FeedbackSerializer, responses={200: schema.MessageSerializer})
+    def post(self, request: Request, message_id: UUID) -> Response:
+        """Rate an answer. A second rating replaces the first."""
+        serializer = FeedbackSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        given = serializer.validated_data
+        return Response(messages.rate_message(caller_of(request), message_id, **given))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, message_id: UUID) -> Response:
+        """Take the rating back."""
+        messages.rate_message(caller_of(request), message_id, rating="")
         return Response(status=204)

@@ -5,14 +5,20 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import connections
+from django.utils.translation import gettext as _
 
 from config import start
 
 
 class Command(BaseCommand):
-    help = "Run Parley: set up what is missing, then serve on HOST:PORT until a signal comes."
     requires_system_checks = ()
     requires_migrations_checks = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = _(
+            "Run Parley: set up what is missing, then serve on HOST:PORT until a signal comes."
+        )
 
     def handle(self, **options: Any) -> None:
         try:
@@ -23,9 +29,10 @@ class Command(BaseCommand):
             start.wait_for_database(self.say)
             start.migrate(self.say)
             administrators = start.furnish()
+            start.name_overruled(self.say)
             connections.close_all()
         except start.CannotStart as reason:
-            sys.stderr.write(f"Parley cannot start.\n{reason}\n")
+            sys.stderr.write(_("Parley cannot start.") + f"\n{reason}\n")
             sys.exit(1)
         from config.server import run  # noqa: PLC0415 loads the whole application
 

@@ -26,7 +26,7 @@ class Command(CliGroup):
         "manage.py connection add --provider openai --name OpenAI --discover",
         "manage.py connection add --provider openai_compatible --name Ollama \\",
         "    --base-url http://127.0.0.1:11434/v1 --no-key --discover",
-        "manage.py connection add --provider openai --name OpenAI --key-stdin < key.txt",
+        "manage.py connection add --provider anthropic --name Claude --key-stdin < key.txt",
         "manage.py connection test Ollama",
     )
 

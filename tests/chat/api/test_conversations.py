@@ -157,6 +157,8 @@ def test_a_list_is_filtered_ordered_and_searched(rest, alice, conversation):
 
     assert titles("archived=true") == ["Bananas"]
     assert titles("archived=false") == ["apples"]
+    assert titles("pinned=true") == []
+    assert titles("pinned=false&archived=true") == ["Bananas"]
     assert titles("q=BANANA") == ["Bananas"]
     assert titles("q=100%25") == ["apples"]
     assert titles("q=%25_%25") == []

@@ -67,6 +67,6 @@ def test_a_folder_that_cannot_be_written_is_no_reason_not_to_talk(folder):
 def test_it_is_erased_with_the_person(ada):
     path = history_file(ada.pk)
 
-    erase(ada)
+    erase(ada, actor=ada)
 
     assert not path.exists()

@@ -1,0 +1,9 @@
+"""What of chat runs out, and is purged (G5). The logs of turns go by themselves: a row's text with
+the turn's end, a stream in Redis after TURN_LOG_REDIS_SECONDS."""
+
+from __future__ import annotations
+
+from chat.turns import idempotency
+from common import purging
+
+purging.register("idempotency answers", idempotency.expired)

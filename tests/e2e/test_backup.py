@@ -1,0 +1,358 @@
+"""F19: a backup of a server that runs and writes, and the way back.
+
+On SQLite; with DATABASE_URL and REDIS_URL of PostgreSQL and Redis, on those.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.e2e.conftest import PAIRED, database
+from tests.e2e.person import register
+from tests.server import ROOT, environment, free_port, launch, manage, wait_until_ready
+
+AUDIT = """
+from django.db.models import Count, F
+from accounts.models import MailLink, Session, SignIn, User
+from chat.models import Conversation, Message, Turn
+from quotas.models import Hold, UsageRecord
+import json
+counted = Conversation.objects.annotate(there=Count("messages"))
+print("AUDIT " + json.dumps({
+    "people": User.objects.count(),
+    "messages": Message.objects.count(),
+    "miscounted": counted.exclude(there=F("message_count")).count(),
+    "above": Message.objects.filter(position__gt=F("conversation__last_position")).count(),
+    "orphans": Message.objects.exclude(parent=None).filter(parent__role="").count(),
+    "turns_without_hold": Turn.objects.exclude(pk__in=Hold.objects.values("turn_id")).count(),
+    "settled_without_record": Hold.objects.filter(status="settled")
+        .exclude(turn_id__in=UsageRecord.objects.values("turn_id")).count(),
+    "live_sign_ins": SignIn.objects.live().count(),
+    "sessions": Session.objects.count() + MailLink.objects.count(),
+    "contents": sorted(Message.objects.filter(role="user").values_list("content", flat=True)),
+}))
+"""
+
+# The process dies at its worst moment: the new database is whole, the old one stands.
+KILLED = """
+import os, signal, sys, django
+django.setup()
+from django.core.management import call_command
+from config.backups import making
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+made = making._bring_up_to_date
+making._bring_up_to_date = lambda: (made(), die())
+call_command("restore", sys.argv[1], "--yes")
+"""
+
+
+class Deployment:
+    """A folder and a database, with a server on it or without."""
+
+    def __init__(self, folder, shared):
+        self.folder = folder
+        self.shared = {"LIMIT_FACTOR": "1000", "DEFAULT_MODEL": "offline", **shared}
+        self.environ = environment(folder, port=free_port(), **self.shared)
+
+    @contextmanager
+    def server(self):
+        server = launch(self.folder, **self.shared)
+        try:
+            wait_until_ready(server)
+            yield server
+        finally:
+            server.stop()
+
+    def run(self, *words, environ=None):
+        return manage(*words, environ=self.environ | (environ or {}))
+
+    def done(self, *words):
+        ended = self.run(*words, "--format", "json")
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    def audit(self):
+        ended = self.run("shell", "-v", "0", "-c", AUDIT)
+        (line,) = [line for line in ended.stdout.splitlines() if line.startswith("AUDIT ")]
+        return json.loads(line.removeprefix("AUDIT "))
+
+
+@pytest.fixture
+def deployment(tmp_path):
+    with ExitStack() as stack:
+        yield Deployment(tmp_path / "data", stack.enter_context(database(tmp_path)))
+
+
+@pytest.fixture
+def backup(deployment, tmp_path):
+    return backed_up(deployment, tmp_path / "backup.tar.gz")
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory):
+    """One for all tests in which nothing may happen to it."""
+    folder = tmp_path_factory.mktemp("standing")
+    with database(folder) as shared:
+        made = Deployment(folder / "data", shared)
+        made.backup = backed_up(made, folder / "backup.tar.gz")
+        yield made
+
+
+def backed_up(deployment, path):
+    """A person, a message, and a backup of both; then one message more."""
+    with deployment.server() as server:
+        person = register(server)
+        say(person, person.conversation(title="One"), "before the backup")
+        deployment.done("backup", str(path))
+        say(person, person.conversation(title="Two"), "after the backup")
+    return path
+
+
+def say(person, conversation, content):
+    sent = person.call("POST", f"conversations/{conversation}/messages", {"content": content})
+    assert sent.status == 201, sent.body
+    return content
+
+
+def test_a_backup_under_load_is_one_moment_and_comes_back_whole(deployment, tmp_path):
+    path = tmp_path / "backup.tar.gz"
+    with deployment.server() as server:
+        people = [register(server) for _ in range(3)]
+        acknowledged, stop = [], threading.Event()
+
+        def keep_writing(person, number):
+            conversation = person.conversation()
+            count = 0
+            while not stop.is_set():
+                acknowledged.append(say(person, conversation, f"{number}-{count}"))
+                count += 1
+
+        writers = [
+            threading.Thread(target=keep_writing, args=(person, number))
+            for number, person in enumerate(people)
+        ]
+        for writer in writers:
+            writer.start()
+        while len(acknowledged) < 20:
+            stop.wait(0.05)
+        surely_there = set(acknowledged)
+
+        told = deployment.done("backup", str(path))
+
+        written_meanwhile = len(acknowledged)
+        stop.set()
+        for writer in writers:
+            writer.join()
+        # Signed in before the backup, signed out after it: must stay so.
+        gone = people[0].call("GET", "users/me/sessions").json()["results"][0]["id"]
+        assert people[0].call("DELETE", f"users/me/sessions/{gone}").status == 204
+        late = register(server)
+
+    restored = deployment.done("restore", str(path), "--yes")
+
+    assert restored["rows"] == told["rows"]
+    audit = deployment.audit()
+    assert surely_there <= set(audit["contents"])
+    assert len(surely_there) < written_meanwhile
+    assert audit["people"] == 3
+    assert audit["messages"] >= 2 * len(surely_there)
+    for wrong in (
+        *("miscounted", "above", "orphans", "turns_without_hold", "settled_without_record"),
+        *("live_sign_ins", "sessions"),
+    ):
+        assert audit[wrong] == 0, wrong
+    with deployment.server() as server:
+        for person in (*people, late):
+            assert person.call("GET", "users/me", at=server).status == 401
+        body = {"username": people[1].username, "password": "correct horse 9!"}
+        again = server.request("/api/v1/auth/login", method="POST", body=body)
+        assert again.status == 200
+        people[1].server, people[1].token = server, again.json()["access_token"]
+        say(people[1], people[1].conversation(), "and on it goes")
+
+
+def test_the_file_holds_no_keys_and_no_cookies(deployment, tmp_path):
+    path = tmp_path / "backup.tar"
+    with deployment.server() as server:
+        body = {"username": "root", "email": "root@example.org", "password": "correct horse 9!"}
+        made = deployment.run(
+            "create_admin",
+            environ={f"ADMIN_{name.upper()}": value for name, value in body.items()},
+        )
+        assert made.returncode == 0, made.stderr
+        asked = server.request("/admin/login/")
+        token = asked.headers["set-cookie"].partition("csrf=")[2].partition(";")[0]
+        form = f"username=root&password=correct+horse+9%21&csrfmiddlewaretoken={token}"
+        signed_in = server.request(
+            "/admin/login/",
+            method="POST",
+            body=form.encode(),
+            headers={
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Cookie": f"csrf={token}",
+                "Origin": f"http://localhost:{server.port}",
+                "Host": f"localhost:{server.port}",
+            },
+        )
+        cookie = signed_in.headers["set-cookie"].partition("session=")[2].partition(";")[0]
+        assert cookie, signed_in
+        deployment.done("backup", str(path))
+    secrets = json.loads((deployment.folder / "secrets.json").read_text())
+
+    held = path.read_bytes()
+
+    assert b"root@example.org" in held
+    assert cookie.encode() not in held
+    assert not [name for name, secret in secrets.items() if secret.encode() in held]
+    assert path.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(path) as tar:
+        assert not [name for name in tar.getnames() if "secret" in name]
+
+
+def test_the_old_database_is_kept(deployment, backup):
+    told = deployment.done("restore", str(backup), "--yes")
+
+    assert deployment.audit()["contents"] == ["before the backup"]
+    assert told["kept"]
+    if not PAIRED:
+        kept = {"DATABASE_URL": f"sqlite:///{told['kept']}"}
+        listed = deployment.run("shell", "-v", "0", "-c", AUDIT, environ=kept).stdout
+        assert "after the backup" in listed
+
+
+def test_it_can_be_restored_twice_and_into_nothing(deployment, backup, tmp_path):
+    deployment.done("restore", str(backup), "--yes")
+    deployment.done("restore", str(backup), "--yes")
+    assert deployment.audit()["contents"] == ["before the backup"]
+
+    with database(tmp_path) as shared:
+        fresh = Deployment(tmp_path / "fresh", shared)
+        told = fresh.done("restore", str(backup), "--yes")
+
+        assert told["kept"] is None
+        assert fresh.audit()["contents"] == ["before the backup"]
+        with fresh.server() as server:
+            assert server.request("/health").status == 200
+
+
+def test_a_running_server_is_in_the_way(deployment, backup):
+    with deployment.server() as server:
+        refused = deployment.run("restore", str(backup), "--yes")
+
+        assert refused.returncode == 1
+        assert "top" in refused.stderr  # "Stop it first"
+        assert "Traceback" not in refused.stderr
+        assert server.request("/health").status == 200
+    assert len(deployment.audit()["contents"]) == 2
+
+
+def test_a_restore_that_is_killed_leaves_the_old_one_working(deployment, backup):
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(backup)],
+        cwd=ROOT,
+        env=deployment.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"},
+        check=False,
+    )
+
+    assert killed.returncode == -signal.SIGKILL
+    assert len(deployment.audit()["contents"]) == 2
+    with deployment.server() as server:
+        assert server.request("/health").status == 200
+    deployment.done("restore", str(backup), "--yes")
+    assert deployment.audit()["contents"] == ["before the backup"]
+
+
+def test_whoever_does_not_say_yes_changes_nothing(standing):
+    refused = standing.run("restore", str(standing.backup))
+
+    assert refused.returncode == 2
+    assert "--yes" in refused.stderr
+    assert len(standing.audit()["contents"]) == 2
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def _changed_within(path):
+    held = bytearray(gzip.decompress(path.read_bytes()))
+    place = held.index(b"before the backup")
+    held[place : place + 6] = b"BEFORE"
+    path.write_bytes(gzip.compress(bytes(held)))
+
+
+def _no_backup(path):
+    path.write_bytes(b"hello")
+
+
+def _rewritten(path, change):
+    folder = path.parent / "rewritten"
+    with tarfile.open(path) as tar:
+        tar.extractall(folder, filter="data")
+        names = tar.getnames()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with tarfile.open(path, "w:gz") as tar:
+        for name in names:
+            tar.add(folder / name, arcname=name)
+
+
+def _newer(path):
+    _rewritten(path, lambda manifest: manifest["migrations"].append(["chat", "9999_next"]))
+
+
+def _other_kind(path):
+    other = "sqlite" if PAIRED else "postgresql"
+    _rewritten(path, lambda manifest: manifest.update(database=other))
+
+
+def _newer_format(path):
+    _rewritten(path, lambda manifest: manifest.update(format=2))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_cut, "damaged"),
+        (_changed_within, "damaged"),
+        (_no_backup, "not a backup"),
+        (_newer, "chat.9999_next"),
+        (_other_kind, "DATABASE_URL"),
+        (_newer_format, "newer"),
+        (os.unlink, "No such file"),
+    ],
+)
+def test_what_cannot_be_restored_is_refused(standing, tmp_path, spoil, said):
+    backup = shutil.copy(standing.backup, tmp_path / "backup.tar.gz")
+    spoil(backup)
+
+    refused = standing.run("restore", str(backup), "--yes")
+
+    assert refused.returncode == 1
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert len(standing.audit()["contents"]) == 2
+
+
+def test_a_backup_overwrites_nothing_and_leaves_nothing_half(standing):
+    before = standing.backup.read_bytes()
+
+    refused = standing.run("backup", str(standing.backup))
+
+    assert refused.returncode == 1
+    assert standing.backup.read_bytes() == before
+    beside = [path.name for path in standing.backup.parent.iterdir()]
+    assert not [name for name in beside if name.startswith(".")]

@@ -32,6 +32,7 @@ _NOT_INHERITED = (
     "METRICS_TOKEN",
     "PRODUCTION",
     "PUBLIC_URL",
+    "PYTEST_XDIST_WORKER",  # the settings of the tests would move to the next Redis database again
     "REDIS_URL",
     "SECRET_KEY",
     "SIGNING_KEYS",

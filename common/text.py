@@ -33,6 +33,13 @@ def printable(text: str) -> str:
     return "".join(char for char in clean(text) if char.isprintable())
 
 
+def beginning(text: str, *, most_bytes: int) -> str:
+    """What of `text` fits into so many bytes of UTF-8, in whole characters. It must be sound."""
+    if len(text) * 4 <= most_bytes:
+        return text
+    return text.encode()[:most_bytes].decode(errors="ignore")
+
+
 def is_sound(text: str) -> bool:
     return _UNSOUND.search(text) is None
 

@@ -64,6 +64,9 @@ async def provider_phase(turn: RunningTurn) -> Outcome:
     except Exception:  # a bug of ours must not leave the turn running
         logger.exception("turn_failed", turn=str(turn.job.ref.turn_id))
         outcome.status, outcome.error = Turn.Status.FAILED, Internal()
+    if outcome.unfinished:
+        # What arrived before the end is kept and charged, as the text is (F10).
+        outcome.tool_calls += outcome.unfinished.calls()
     settle_cut(turn, outcome)
     return outcome
 
@@ -91,10 +94,10 @@ async def _converse(turn: RunningTurn, outcome: Outcome) -> None:
         collected = await _ask_in_order(turn, outcome, routes, request)
         calls = collected.calls()
         if not (calls and job.tools):
-            outcome.tool_calls += calls
             return
         results = await tools.run(calls, job.tools)
         outcome.tool_calls += results
+        outcome.unfinished = None
         for result in results:
             turn.log.add("", tool_call=result)
         hub.changed(turn.log)
@@ -133,7 +136,7 @@ async def _try(
 ) -> tools.Collected | ProviderError:
     """One try with its verdict told to the cool-down: what came, or why it failed."""
     # Of its own: what an earlier try began must not be glued to it (F14).
-    collected = outcome.uncounted = tools.Collected(request.messages)
+    collected = outcome.uncounted = outcome.unfinished = tools.Collected(request.messages)
     try:
         await _ask(turn, outcome, route, request, collected)
     except ProviderError as exc:

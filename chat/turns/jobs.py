@@ -53,6 +53,8 @@ class Outcome:
     usage: Usage | None = None
     # The request whose count the provider still owes.
     uncounted: Collected | None = None
+    # The answer whose calls are not among `tool_calls` yet: they have not all come, or not run.
+    unfinished: Collected | None = None
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
 
 

@@ -78,7 +78,9 @@ def _ending(turn: RunningTurn, outcome: Outcome) -> Ending:
     asked = job.routes[0]
     uncounted = outcome.uncounted
     route = outcome.route or asked
-    answered = log.last_seq > 0 or outcome.status == Turn.Status.COMPLETE
+    # Calls of tools that we run are told to the readers with their results only.
+    said = log.last_seq > 0 or bool(outcome.tool_calls)
+    answered = said or outcome.status == Turn.Status.COMPLETE
     return Ending(
         ref=job.ref,
         purpose=job.purpose,

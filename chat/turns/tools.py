@@ -16,7 +16,7 @@ import orjson
 import structlog
 from django.conf import settings
 
-from common.text import clean
+from common.text import beginning, clean
 from models_registry.tokens import count
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ async def _call(call: dict[str, Any], table: ToolTable) -> tuple[str, str]:
     except Exception:  # the model gets a sentence, the log the cause
         logger.exception("tool_failed", tool=call["name"])
         return "failed", "The tool failed."
-    return "done", clean(result.encode()[: settings.TOOL_RESULT_BYTES].decode(errors="ignore"))
+    return "done", beginning(clean(result), most_bytes=settings.TOOL_RESULT_BYTES)
 
 
 def as_messages(text: list[str], results: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 
+from common.text import beginning
 from models_registry.errors import (
     ProviderCut,
     ProviderError,
@@ -76,8 +77,7 @@ class Answer(ABC):
             if self._whole is not None:
                 self._take_whole(bytes(self._whole))
             else:
-                for event in self._splitter.close():
-                    self._take(event)
+                self._take_last()
         except ProviderError as exc:
             self.failure = exc
         return self._drain()
@@ -86,9 +86,9 @@ class Answer(ABC):
         """The end, or an exception where the answer has none. Call it once, last."""
         if self.failure:
             raise self.failure
-        yield from self._last_halves()
         if not (self.finish_reason or self.done):
             raise ProviderCut()
+        yield from self._last_halves()
         if not (self.finish_reason or self._text.bytes or self.calls.count):
             raise ProviderGarbled()
         reason = self.reasons.get(self.finish_reason, "stop")
@@ -130,6 +130,15 @@ class Answer(ABC):
             for line in data.split(b"\n"):
                 self._take(ServerEvent(event.event, line))
 
+    def _take_last(self) -> None:
+        """The event that was still open. If the connection ended in it, there is none (F12)."""
+        try:
+            for event in self._splitter.close():
+                self._take(event)
+        except ProviderGarbled as exc:
+            if not self.finish_reason:
+                raise ProviderCut() from exc
+
     def _take_whole(self, body: bytes) -> None:
         try:
             self._take_json(body)
@@ -147,21 +156,28 @@ class Answer(ABC):
 
     def add_text(self, text: Any) -> None:
         """Text of the answer; anything but text is passed over."""
-        if isinstance(text, str) and (text := self._text.take(text)):
-            self._pending.append(TextDelta(text))
+        self._add(TextDelta, self._text, text)
 
     def add_reasoning(self, text: Any) -> None:
-        if isinstance(text, str) and (text := self._reasoning.take(text)):
-            self._pending.append(ReasoningDelta(text))
+        self._add(ReasoningDelta, self._reasoning, text)
 
     def add_calls(self, delta: dict[str, Any]) -> None:
         """Tool calls in OpenAI's shape."""
-        self._pending.extend(self.calls.take(delta))
+        for piece in self.calls.take(delta):  # one by one: those before an overflow are kept
+            self._pending.append(piece)
 
     def finish_for(self, reason: Any) -> None:
         """The vendor's word for why the answer ends; the first one counts."""
         if isinstance(reason, str) and reason not in {"", "null"} and not self.finish_reason:
             self.finish_reason = reason
+
+    def _add(self, kind: type[TextDelta | ReasoningDelta], channel: _Channel, text: Any) -> None:
+        if not isinstance(text, str):
+            return
+        if text := channel.take(text):
+            self._pending.append(kind(text))
+        if channel.is_full:
+            raise ProviderOverflow()
 
     def _drain(self) -> list[ProviderEvent]:
         """What is pending, each run of text in one piece."""
@@ -185,18 +201,24 @@ class Answer(ABC):
 
 
 class _Channel:
-    """Text of one kind: whole characters, and not without end."""
+    """Text of one kind: whole characters, and not without end.
+
+    `is_full` says that more came than fits; what fits is kept.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self.bytes = 0
+        self.is_full = False
         self.joiner = Joiner()
         self._max_bytes = max_bytes
 
     def take(self, text: str) -> str:
         text = self.joiner.feed(text)
+        room = self._max_bytes - self.bytes
         self.bytes += len(text) if text.isascii() else len(text.encode())
         if self.bytes > self._max_bytes:
-            raise ProviderOverflow()
+            self.is_full = True
+            return beginning(text, most_bytes=room)
         return text
 
 

@@ -6,12 +6,13 @@ piece, or send the arguments as an object.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 from django.conf import settings
 
-from common.text import clean
+from common.text import beginning, clean
 from models_registry.errors import ProviderOverflow
 from models_registry.providers.base import ToolCallDelta
 
@@ -23,24 +24,23 @@ class ToolCalls:
         self._ids: list[str] = []
         self._by_upstream_index: dict[int, int] = {}
         self._named: set[int] = set()
-        self._argument_bytes = 0
+        self._room = settings.PROVIDER_ARGUMENT_BYTES
 
     @property
     def count(self) -> int:
         return len(self._ids)
 
-    def take(self, delta: dict[str, Any]) -> list[ToolCallDelta]:
-        """The calls in a delta or a whole message. Raises ProviderOverflow."""
+    def take(self, delta: dict[str, Any]) -> Iterator[ToolCallDelta]:
+        """The calls in a delta or a whole message; ProviderOverflow after what still fits."""
         pieces = delta.get("tool_calls")
         if not isinstance(pieces, list):
             pieces = [{"index": 0, "function": delta.get("function_call")}]
-        taken = [self._piece(piece) for piece in pieces if isinstance(piece, dict)]
-        return [piece for piece in taken if piece is not None]
+        for piece in pieces:
+            function = piece.get("function") if isinstance(piece, dict) else None
+            if isinstance(function, dict):
+                yield from self._piece(piece, function)
 
-    def _piece(self, piece: dict[str, Any]) -> ToolCallDelta | None:
-        function = piece.get("function")
-        if not isinstance(function, dict):
-            return None
+    def _piece(self, piece: dict[str, Any], function: dict[str, Any]) -> Iterator[ToolCallDelta]:
         call_id, name = _text(piece.get("id")), _text(function.get("name"))
         index, is_new = self._index(piece.get("index"), call_id)
         if is_new:
@@ -48,12 +48,17 @@ class ToolCalls:
         first_name = bool(name) and index not in self._named
         if first_name:
             self._named.add(index)
-        return ToolCallDelta(
+        arguments = _arguments(function.get("arguments"))
+        fitting = beginning(arguments, most_bytes=self._room)
+        self._room -= len(fitting.encode())
+        yield ToolCallDelta(
             index=index,
             id=self._ids[index] if is_new else "",
             name=name if first_name else "",
-            arguments=self._arguments(function.get("arguments")),
+            arguments=fitting,
         )
+        if len(fitting) < len(arguments):
+            raise ProviderOverflow()
 
     def _index(self, upstream: Any, call_id: str) -> tuple[int, bool]:
         """Our number of this call, and whether it is its first piece."""
@@ -74,12 +79,9 @@ class ToolCalls:
             self._by_upstream_index[number] = index
         return index, True
 
-    def _arguments(self, value: Any) -> str:
-        text = orjson.dumps(value).decode() if isinstance(value, dict) else _text(value)
-        self._argument_bytes += len(text.encode())
-        if self._argument_bytes > settings.PROVIDER_ARGUMENT_BYTES:
-            raise ProviderOverflow()
-        return text
+
+def _arguments(value: Any) -> str:
+    return orjson.dumps(value).decode() if isinstance(value, dict) else _text(value)
 
 
 def _text(value: Any) -> str:

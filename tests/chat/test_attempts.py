@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chat.models import Conversation, Message
+from chat.services.stopping import request_stop
 from chat.services.turn_requests import send_message
 from chat.turns import attempts
 from models_registry import cooldown
@@ -26,6 +27,7 @@ from models_registry.providers.base import (
     Usage,
 )
 from models_registry.services.routing import routes_for
+from models_registry.tokens import count
 from quotas.models import UsageRecord
 from tests.chat.conftest import Gate, make_model, read
 from tests.waiting import until
@@ -327,3 +329,43 @@ def test_an_empty_answer_is_complete(alice, conversation, script):
 
     assert end["type"] == "chat_complete"
     assert (message.status, message.content, message.model) == ("complete", "", "echo")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ProviderOverflow, "failed"), (ProviderCut, "interrupted")]
+)
+def test_calls_that_came_before_the_end_are_kept_and_charged(
+    alice, conversation, script, error, status
+):
+    """F10: as text is; with the error named."""
+    arguments = ['{"q": "the first one"}', '{"q": "the sec']
+    script(
+        *(ToolCallDelta(n, f"c{n}", "look_up", each) for n, each in enumerate(arguments)), error()
+    )
+
+    end, message = ask(alice, conversation)
+
+    assert (message.status, message.error_code) == (status, "upstream_error")
+    assert message.error_detail == str(error())
+    assert [call["arguments"] for call in message.tool_calls] == arguments
+    said = sum(count("look_up" + each, "o200k_base") for each in arguments)
+    record = UsageRecord.objects.get()
+    assert (record.completion_tokens, record.estimated) == (said, True)
+    assert record.prompt_tokens > 0
+    assert record.answered_by == "echo"
+    assert end["type"] == ("chat_complete" if status == "interrupted" else "chat_error")
+
+
+def test_calls_of_an_answer_that_is_stopped_are_kept(alice, conversation, script):
+    gate = Gate()
+    script(ToolCallDelta(0, "c0", "look_up", '{"q": "x"}'), gate, Finished("tool_calls"))
+    ref = send_message(alice, conversation.id, content="Hi").ref
+    until(lambda: gate.reached, "the call has come")
+
+    request_stop(alice, ref.message_id)
+    read(ref)
+
+    message = Message.objects.get(pk=ref.message_id)
+    assert message.status == "stopped"
+    assert [call["name"] for call in message.tool_calls] == ["look_up"]
+    assert UsageRecord.objects.get().completion_tokens > 0

@@ -7,14 +7,16 @@ import asyncio
 import pytest
 
 from chat.models import Message
+from chat.services.stopping import request_stop
 from chat.services.turn_requests import send_message
 from chat.turns.runner import runner
 from chat.turns.tools import Tool
-from models_registry.errors import ProviderCut, ProviderFailed
+from models_registry.errors import ProviderCut, ProviderFailed, ProviderOverflow
 from models_registry.providers.base import Finished, TextDelta, ToolCallDelta, Usage
 from models_registry.tokens import count, count_messages
 from quotas.models import UsageRecord
 from tests.chat.conftest import make_model, read
+from tests.waiting import until
 
 SCHEMA = {"type": "function", "function": {"name": "look_up", "parameters": {}}}
 
@@ -25,6 +27,7 @@ class Table:
     def __init__(self):
         self.asked = []
         self.running = self.most = 0
+        self.hanging = False
 
     async def look_up(self, arguments):
         self.asked.append(arguments)
@@ -38,6 +41,7 @@ class Table:
         raise RuntimeError("a bug of the tool's")
 
     async def hang(self, _arguments):
+        self.hanging = True
         await asyncio.Event().wait()
 
     async def shout(self, _arguments):
@@ -256,3 +260,29 @@ def test_a_turn_without_tools_hands_calls_through_and_runs_nothing(alice, conver
     assert message.tool_calls[0]["status"] == "requested"
     assert message.tool_calls[0]["result"] is None
     assert events[1]["tool_call"]["arguments"] == '{"q": "x"}'
+
+
+def test_calls_over_the_cap_are_kept_but_not_run(alice, conversation, script, table):
+    """F10: of which no reader had heard either."""
+    script(call(), call(index=1, arguments='{"q": "unfin'), ProviderOverflow())
+
+    events, message = answer(alice, conversation)
+
+    assert table.asked == []
+    assert (events[-1]["type"], events[-1]["code"]) == ("chat_error", "upstream_error")
+    assert [each["status"] for each in message.tool_calls] == ["requested", "requested"]
+    record = UsageRecord.objects.get()
+    assert (record.answered_by, record.completion_tokens > 10) == ("echo", True)
+
+
+def test_a_stop_while_tools_run_keeps_their_calls(alice, conversation, script, table):
+    script(call("hang"), Finished("tool_calls"))
+    ref = send_message(alice, conversation.id, content="Hi").ref
+    until(lambda: table.hanging, "the tool runs")
+
+    request_stop(alice, ref.message_id)
+    read(ref)
+
+    message = Message.objects.get(pk=ref.message_id)
+    assert message.status == "stopped"
+    assert [each["status"] for each in message.tool_calls] == ["requested"]

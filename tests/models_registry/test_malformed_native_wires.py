@@ -17,7 +17,7 @@ from models_registry.errors import (
     ProviderRefused,
 )
 from models_registry.providers import streaming
-from models_registry.providers.base import Finished, Usage
+from models_registry.providers.base import Finished, ToolCallDelta, Usage
 from tests.models_registry import anthropic_wire, dashscope_wire
 from tests.models_registry.asking import ask_until_failure, text
 from tests.models_registry.upstream import CUT, HANG, RESET, Reply
@@ -90,6 +90,26 @@ BOTH = {
         lambda w: [w.hanging("Hi"), _more(w, "x")[:-20] + b"\xf0\x9f", CUT],
         "Hi",
         ProviderCut,
+    ),
+    "a bare end inside an event": (
+        lambda w: [w.hanging("Hi"), _more(w, "x")[:-20]],
+        "Hi",
+        ProviderCut,
+    ),
+    "a bare end in the middle of a character": (
+        lambda w: [w.hanging("Hi"), _more(w, "x")[:-20] + b"\xf0\x9f"],
+        "Hi",
+        ProviderCut,
+    ),
+    "a bare end after half a character": (
+        lambda w: [w.hanging("Hi"), _more(w, "!\ud83d")],
+        "Hi!",
+        ProviderCut,
+    ),
+    "a finish, then a bare end inside an event": (
+        lambda w: [w.hanging("Hi"), without_end(w), _more(w, "x")[:-20]],
+        "Hi",
+        COUNTED,
     ),
     "nothing at all": (lambda _w: [], "", ProviderCut),
     "only comments": (lambda _w: [b": ping\n\n" * 3], "", ProviderCut),
@@ -230,3 +250,15 @@ async def test_too_much_of(name, upstream, wire, endpoint, settings):
     assert type(failure) is ProviderOverflow
     assert text(events).startswith("Hi")
     assert await upstream.chats[0].was_left()
+
+
+async def test_the_arguments_below_the_cap_are_kept(upstream, wire, endpoint, settings):
+    """F10"""
+    settings.PROVIDER_ARGUMENT_BYTES = 1_003
+    upstream.script(Reply((wire.hanging("Hi"), *[_call(wire, "é" * 300)] * 3)))
+
+    events, failure = await ask_until_failure(endpoint)
+
+    said = [event.arguments for event in events if isinstance(event, ToolCallDelta)]
+    assert said == ["é" * 300, "é" * 201]
+    assert type(failure) is ProviderOverflow

@@ -16,8 +16,8 @@ from models_registry.errors import (
     ProviderRefused,
 )
 from models_registry.providers import streaming
-from models_registry.providers.base import Finished, Usage
-from tests.models_registry.asking import ask_until_failure, text
+from models_registry.providers.base import Finished, ToolCallDelta, Usage
+from tests.models_registry.asking import ask_until_failure, reasoning, text
 from tests.models_registry.upstream import (
     CUT,
     DONE,
@@ -97,6 +97,11 @@ WIRES = {
     "a finish, then silence": (plain(HI, sse(finish()), HANG), "Hi", COMPLETE),
     "a finish, then a cut": (plain(HI, sse(finish()), CUT), "Hi", COMPLETE),
     "a finish, then a reset": (plain(HI, sse(finish()), RESET), "Hi", COMPLETE),
+    "a finish, then a bare end inside an event": (
+        plain(HI, sse(finish()), sse(usage())[:-9]),
+        "Hi",
+        COMPLETE,
+    ),
     "a finish and nothing said": (
         plain(sse(finish(), usage(7, 0), DONE)),
         "",
@@ -110,6 +115,23 @@ WIRES = {
         "Hi",
         ProviderCut,
     ),
+    "a bare end inside an event": (plain(HI, sse(delta("x"))[:-9]), "Hi", ProviderCut),
+    "a bare end inside the second of two lines": (
+        plain(HI, sse(delta("!"), end=b"\n") + sse(delta("x"))[:-9]),
+        "Hi!",
+        ProviderCut,
+    ),
+    "a bare end in the middle of a character": (
+        plain(HI, sse(b'{"choices": [{"delta": {"content": "x\xf0\x9f', end=b"")),
+        "Hi",
+        ProviderCut,
+    ),
+    "a bare end after half a character": (
+        plain(HI, sse(b'{"choices": [{"delta": {"content": "!\xf0\x9f"}}]}')),
+        "Hi!",
+        ProviderCut,
+    ),
+    "a bare end inside the first event": (plain(sse(delta("x"))[:-9]), "", ProviderCut),
     "nothing at all": (plain(), "", ProviderCut),
     "only comments": (plain(b": ping\n\n" * 3), "", ProviderCut),
     "[DONE] only": (plain(sse(DONE)), "", ProviderGarbled),
@@ -229,3 +251,44 @@ async def test_too_much_of(name, upstream, endpoint, settings):
     assert type(failure) is ProviderOverflow
     assert text(events).startswith("" if "body" in name else "Hi")
     assert await upstream.chats[0].was_left()
+
+
+async def test_what_fits_of_the_piece_that_is_too_much_is_kept(upstream, endpoint, settings):
+    """F10: text and thoughts to the last whole character."""
+    settings.PROVIDER_TEXT_BYTES, settings.PROVIDER_REASONING_BYTES = 10, 7
+    for piece, said, thought in [
+        (delta("汉" * 100), "Hi汉汉", ""),
+        (delta(None, reasoning="é" * 100), "Hi", "ééé"),
+    ]:
+        upstream.script(plain(HI, sse(piece), HANG))
+
+        events, failure = await ask_until_failure(endpoint)
+
+        assert (text(events), reasoning(events)) == (said, thought)
+        assert type(failure) is ProviderOverflow
+
+
+async def test_the_calls_below_the_cap_are_kept(upstream, endpoint):
+    """F10: also where all of them come in one piece."""
+    calls = [
+        {"index": n, "id": f"c{n}", "function": {"name": "look", "arguments": "{}"}}
+        for n in range(70)
+    ]
+    upstream.script(plain(sse(delta(None, tool_calls=calls)), HANG))
+
+    events, failure = await ask_until_failure(endpoint)
+
+    assert events == [ToolCallDelta(n, f"c{n}", "look", "{}") for n in range(64)]
+    assert type(failure) is ProviderOverflow
+
+
+async def test_the_arguments_below_the_cap_are_kept(upstream, endpoint, settings):
+    """F10"""
+    settings.PROVIDER_ARGUMENT_BYTES = 1_003
+    call = {"index": 0, "id": "c", "function": {"name": "look", "arguments": "é" * 300}}
+    upstream.script(plain(sse(delta(None, tool_calls=[call])), sse(delta(None, tool_calls=[call]))))
+
+    events, failure = await ask_until_failure(endpoint)
+
+    assert [event.arguments for event in events] == ["é" * 300, "é" * 201]
+    assert type(failure) is ProviderOverflow

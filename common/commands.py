@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 
 from common import sources
 from common.errors import AppError
+from common.text import JOINERS
 
 Answer = Sequence[Mapping[str, Any]] | Mapping[str, Any] | str | None
 Handler = Callable[..., Answer]
@@ -186,12 +187,14 @@ def _cell(value: Any) -> str:
         text = ", ".join(str(item) for item in value) or "-"
     else:
         text = str(value)
-    return "".join(char if char.isprintable() else " " for char in text)
+    return "".join(char if char.isprintable() or char in JOINERS else " " for char in text)
 
 
 def _width(text: str) -> int:
-    """Columns on a terminal: Chinese takes two, a combining mark none."""
+    """Columns on a terminal: Chinese takes two, a combining mark or a joiner none."""
     return sum(
-        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        0
+        if unicodedata.combining(char) or char in JOINERS
+        else 1 + (unicodedata.east_asian_width(char) in "WF")
         for char in text
     )

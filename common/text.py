@@ -6,6 +6,7 @@ import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import regex
 from django.utils.translation import gettext_lazy as _
 
 from common.errors import Invalid
@@ -13,6 +14,14 @@ from common.errors import Invalid
 # PostgreSQL refuses NUL; a lone surrogate has no UTF-8 form.
 _UNSOUND = re.compile("[\x00\ud800-\udfff]")
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+# ZWNJ and ZWJ: Persian and Indic scripts are not spelt right without them, emoji not joined.
+JOINERS = frozenset("\u200c\u200d")
+# Between two characters that are seen; after a virama also at the end of a word.
+_JOINING = regex.compile(
+    r"(?<=[^\p{C}\p{Z}])[\u200c\u200d](?=[^\p{C}\p{Z}])|(?<=\p{ccc=9})[\u200c\u200d]"
+)
+_SEEN = regex.compile(r"[[\p{L}\p{N}\p{P}\p{S}]--[\p{DI}\u2800]]", regex.V1)
 
 _LONG_QUOTE = re.compile(r'"(.{99}).{2,}"', re.DOTALL)
 _LONG_WORD = re.compile(r"(\S{99})\S{2,}")
@@ -30,7 +39,12 @@ def clean(text: str) -> str:
 
 def printable(text: str) -> str:
     """`text` on one line, with nothing in it that a terminal would obey."""
-    return "".join(char for char in clean(text) if char.isprintable())
+    return "".join(char for char in clean(text) if char.isprintable() or char in JOINERS)
+
+
+def is_line(text: str) -> bool:
+    """Is `text` one line of which something is seen, and nothing in it hides or turns the rest?"""
+    return _SEEN.search(text) is not None and _JOINING.sub("", text).isprintable()
 
 
 def beginning(text: str, *, most_bytes: int) -> str:

@@ -22,6 +22,7 @@ from accounts.models import Letter, Role, User
 from accounts.services import mails, passwords, people, profile, registration
 from common.admin import ServiceAdmin
 from common.errors import AppError
+from common.text import is_line
 
 
 def _roles() -> list[tuple[str, str]]:
@@ -61,6 +62,14 @@ class PersonForm(forms.ModelForm[User]):
     def clean_email(self) -> str:
         email = self.cleaned_data["email"]
         return str(_told(lambda: registration.free_email(email, user=self.stored)))
+
+    def clean_display_name(self) -> str:
+        name = str(self.cleaned_data["display_name"])
+        if name and not is_line(name):
+            raise forms.ValidationError(
+                _("A name is one line of visible characters, without marks of direction.")
+            )
+        return name
 
     def clean_timezone(self) -> str:
         name = str(self.cleaned_data["timezone"])

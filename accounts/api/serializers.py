@@ -14,7 +14,7 @@ from accounts.names import EMAIL_CHARACTERS
 from accounts.services.people import roles_of
 from accounts.services.profile import known_timezones
 from accounts.services.tokens import TokenPair, issue
-from common.api.fields import JSONObjectField, NullIsAbsent, TextField
+from common.api.fields import JSONObjectField, LineField, NullIsAbsent, TextField
 
 # Longer than any password that is taken: the service says how long one may be (S9).
 _PASSWORD_CHARACTERS = 1_100_000
@@ -116,7 +116,7 @@ class ProfileSerializer(serializers.Serializer[dict[str, Any]]):
 
     email = TextField(required=False, max_length=1_000)
     password = PasswordField(required=False)
-    display_name = TextField(
+    display_name = LineField(
         required=False,
         max_length=settings.NAME_CHARACTERS,
         allow_blank=True,
@@ -125,11 +125,6 @@ class ProfileSerializer(serializers.Serializer[dict[str, Any]]):
     language = serializers.ChoiceField(required=False, choices=settings.LANGUAGES)
     timezone = TextField(required=False, max_length=64)
     preferences = JSONObjectField(required=False)
-
-    def validate_display_name(self, value: str) -> str:
-        if not value.isprintable():
-            raise serializers.ValidationError(_("A name is one line of text."))
-        return value
 
     def validate_timezone(self, value: str) -> str:
         if value not in known_timezones():

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from common.errors import Invalid
-from common.text import check_json, is_sound
+from common.text import check_json, is_line, is_sound
 
 
 class TextField(serializers.CharField):
@@ -40,6 +40,20 @@ class TextField(serializers.CharField):
         if not isinstance(data, str):  # DRF would take numbers too
             self.fail("text")
         return super().to_internal_value(data)
+
+
+class LineField(TextField):
+    """A name that people see: one line of visible characters."""
+
+    default_error_messages = {
+        "unseen": _("A name is one line of visible characters, without marks of direction.")
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        line = super().to_internal_value(data)
+        if not is_line(line):
+            self.fail("unseen")
+        return line
 
 
 class IdField(serializers.UUIDField):

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from common.api.fields import IdField, SwitchField, TextField, WholeNumberField
+from common.api.fields import IdField, LineField, SwitchField, TextField, WholeNumberField
 from common.http import URL_CHARACTERS
 from common.money import BILLION, as_decimal
 from common.text import excerpt
@@ -22,16 +22,6 @@ _LONGEST_UPSTREAM_NAME = 200
 _MOST_TOKENS = 100_000_000
 _HIGHEST_PRICE = 1_000_000
 _MOST_GRANTS = 1_000
-
-
-class LineField(TextField):
-    default_error_messages = {"unprintable": _("A name is one line of text.")}
-
-    def to_internal_value(self, data: Any) -> str:
-        line = super().to_internal_value(data)
-        if not line.isprintable():
-            self.fail("unprintable")
-        return line
 
 
 class ConnectionSerializer(serializers.Serializer[Connection]):
@@ -72,12 +62,12 @@ class PriceField(serializers.DecimalField):
 
 
 class OneLineField(LineField):
-    default_error_messages = {"unprintable": _("A name is one line without space around it.")}
+    default_error_messages = {"spaced": _("A name has no space around it.")}
 
     def to_internal_value(self, data: Any) -> str:
         name = super().to_internal_value(data)
         if name != name.strip():
-            self.fail("unprintable")
+            self.fail("spaced")
         return name
 
 

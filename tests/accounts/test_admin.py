@@ -217,6 +217,13 @@ class TestPeople:
         )
         assert set(mina.groups.values_list("name", flat=True)) == {"agent", "member"}
 
+    def test_keep_their_name_where_the_new_one_would_hide_what_it_is(self, desk, mina, form):
+        answer = self.save(desk, mina, form, display_name="Mina\u202e")
+
+        assert "visible characters" in answer.content.decode()
+        mina.refresh_from_db()
+        assert mina.display_name == ""
+
     def test_get_a_new_password_and_are_signed_out(self, desk, mina, form, device):
         """S3"""
         phone = device(mina)

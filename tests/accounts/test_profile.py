@@ -82,11 +82,24 @@ def test_a_whole_profile_sent_back_changes_nothing(mina, device):
     assert not OutgoingMail.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["نیم\u200cروز", "क्\u200dषमा", "അവന്\u200d", "Ana 👩\u200d💻"])
+def test_joiners_that_a_name_is_spelt_with_are_kept(mina, device, name):
+    answer = device(mina).call("PATCH", "users/me", {"display_name": name})
+
+    assert answer.status_code == 200
+    assert User.objects.get().display_name == name
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("display_name", "x" * 81),
         ("display_name", "two\nlines"),
+        ("display_name", "abc\u202egnp"),
+        ("display_name", "\u2066Mina\u2069"),
+        ("display_name", "\u200d"),
+        ("display_name", "Mina\u200c"),
+        ("display_name", "\u3164"),
         ("display_name", None),
         ("display_name", 7),
         ("language", "tlh"),

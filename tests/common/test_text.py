@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.errors import Invalid
-from common.text import check_json, check_text, clean, excerpt
+from common.text import check_json, check_text, clean, excerpt, is_line, printable
 
 
 @pytest.mark.parametrize("text", ["\x00", "a\ud800b", "\udfff"])
@@ -40,3 +40,21 @@ def test_cleaning_replaces_what_is_unsound_and_joins_whole_pairs():
 def test_an_excerpt_has_at_most_a_hundred_characters():
     assert excerpt("a" * 101) == "a" * 99 + "…"
     assert excerpt("a" * 100) == "a" * 100
+
+
+@pytest.mark.parametrize("text", ["Ana", "你好", "نیم\u200cروز", "👩🏽\u200d💻", "a b"])
+def test_a_line_may_be_joined_where_something_is_seen_on_both_sides(text):
+    assert is_line(text)
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "a\nb", "a\tb", "a\u2028b", "a\x1bb", "a\u00a0b"),
+        *("\u200c", "\u200da", "a\u200c", "a\u200c\u200cb", "a\u200c b", "\u200b", "a\u2060b"),
+        *("\u3164", "\u2800", "\ufe0f", "a\u202eb", "\u2066a\u2069", "a\u200fb", "a\u061cb"),
+    ],
+)
+def test_what_is_not_seen_or_turns_the_rest_is_no_line(text):
+    assert not is_line(text)

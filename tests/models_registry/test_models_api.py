@@ -207,6 +207,7 @@ class TestMaking:
             ("enabled", 1),
             ("enabled", "true"),
             ("display_name", "a\nb"),
+            ("display_name", "a\u202eb"),
             ("input_price", "-1"),
             ("input_price", "1e30"),
             ("input_price", "NaN"),

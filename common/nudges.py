@@ -74,7 +74,7 @@ class _Listener:
             self.task = None
 
     async def keep_listening(self) -> None:
-        while True:
+        while not _cancel_was_lost():
             try:
                 await self.listen()
             except Exception:  # noqa: BLE001 the layer's own errors are not one family
@@ -84,6 +84,8 @@ class _Listener:
     async def listen(self) -> None:
         layer: Any = get_channel_layer()
         channel = await layer.new_channel("nudges.")
+        if _cancel_was_lost() and (task := asyncio.current_task()):
+            task.cancel()  # `receive` hears it at once, and gives the channel back
         self.changed.set()
         joining = asyncio.create_task(self.keep_joining(layer, channel), name="nudge groups")
         try:
@@ -95,7 +97,7 @@ class _Listener:
     async def keep_joining(self, layer: Any, channel: str) -> None:
         """Subscribe to the groups that have members here, and to no others."""
         joined: set[str] = set()
-        while True:
+        while not _cancel_was_lost():
             await self.changed.wait()
             self.changed.clear()
             try:
@@ -113,6 +115,16 @@ class _Listener:
     def deliver(self, message: dict[str, Any]) -> None:
         for member in list(self.members.get(message.get("group", ""), ())):
             member.nudged(message)
+
+
+def _cancel_was_lost() -> bool:
+    """Whether this task was cancelled and runs on.
+
+    Redis's client awaits `asyncio.wait_for`, which before Python 3.12 loses a cancel that comes
+    as its inner call ends (github.com/python/cpython/issues/86296).
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 _listeners: WeakKeyDictionary[asyncio.AbstractEventLoop, _Listener] = WeakKeyDictionary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -120,3 +121,44 @@ async def test_a_nudge_that_cannot_be_sent_is_counted_and_raises_nothing(layer):
     await nudges.nudge("user.a", {"type": "look"})
 
     assert nudges_lost_total._value.get() == before + 1  # noqa: SLF001
+
+
+class Deaf(InMemoryChannelLayer):
+    """A layer that loses a cancel in `lost_in`, as Redis's client does before Python 3.12."""
+
+    lost_in = ""
+
+    async def reach(self, place: str) -> None:
+        if place == self.lost_in:
+            task = asyncio.current_task()
+            assert task is not None
+            with contextlib.suppress(asyncio.CancelledError):
+                while not task.cancelling():
+                    await asyncio.sleep(0)
+                await asyncio.sleep(0)
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        await self.reach("new_channel")
+        return str(await super().new_channel(prefix))
+
+    async def group_add(self, group: str, channel: str) -> None:
+        await self.reach("group_add")
+        await super().group_add(group, channel)
+
+
+@pytest.mark.parametrize("lost_in", ["new_channel", "group_add"])
+async def test_nobody_goes_on_listening_when_the_layer_loses_a_cancel(lost_in, monkeypatch):
+    made = Deaf()
+    made.lost_in = lost_in
+    monkeypatch.setattr(nudges, "get_channel_layer", lambda: made)
+    ear = Ear()
+    nudges.join("user.a", ear)
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    nudges.leave("user.a", ear)
+
+    async with asyncio.timeout(5):
+        while any(task.get_name().startswith("nudge") for task in asyncio.all_tasks()):
+            await asyncio.sleep(0)
+    assert not made.channels

@@ -17,13 +17,13 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
-from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import translation
 from django.utils.translation import gettext as _
 from uuid_utils.compat import uuid7
 
 from common import errors, security_headers, sources
 from common.addresses import client_address
+from common.csrf import SameOriginCsrf
 from common.metrics import HttpMetrics
 from common.problems import as_app_error, problem_response
 from common.text import is_sound, is_sound_query
@@ -126,12 +126,12 @@ class PagesMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
-        self.csrf = CsrfViewMiddleware(get_response)
+        self.csrf = SameOriginCsrf(get_response)
         chain: Any = get_response
         for layer in (
             MessageMiddleware,
             AuthenticationMiddleware,
-            CsrfViewMiddleware,
+            SameOriginCsrf,
             SessionMiddleware,
         ):
             chain = convert_exception_to_response(layer(chain))

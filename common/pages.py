@@ -13,7 +13,10 @@ from common.problems import problem_response
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return problem_response(
-        errors.PermissionDenied(_("The form has expired. Load the page again.")), request
+        errors.PermissionDenied(
+            _("The form has expired, or another site sent it. Load the page again.")
+        ),
+        request,
     )
 
 

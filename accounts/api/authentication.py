@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -14,6 +13,7 @@ from rest_framework.request import Request
 from accounts.errors import TokenInvalid
 from accounts.models import User
 from accounts.services.callers import Caller, caller_from_bearer, caller_from_session
+from common.csrf import SameOriginCsrf
 from common.errors import PermissionDenied
 
 
@@ -50,10 +50,12 @@ def check_csrf(request: HttpRequest) -> None:
     check = _Check(_nothing)
     check.process_request(request)
     if check.process_view(request, _nothing, (), {}) is not None:
-        raise PermissionDenied(_("The CSRF token is missing or wrong. Load the page again."))
+        raise PermissionDenied(
+            _("The CSRF token is missing or wrong, or another site sent this. Load the page again.")
+        )
 
 
-class _Check(CsrfViewMiddleware):
+class _Check(SameOriginCsrf):
     """Says why instead of rendering a page."""
 
     def _reject(self, request: HttpRequest, reason: str) -> Any:

@@ -178,6 +178,72 @@ def test_with_a_token_from_elsewhere_it_does_not(root, origin):
     assert problem(send(client, origin)) == (403, "permission_denied")
 
 
+@pytest.mark.parametrize(
+    "referer",
+    [
+        None,
+        "",
+        "null",
+        "http://testserver:81/c",
+        "https://testserver/c",
+        "http://evil.example/http://testserver/",
+        "http://testserver@evil.example/",
+        "http://[",
+    ],
+)
+def test_without_an_origin_the_referer_must_be_the_site_on_plain_http_too(root, referer):
+    """S18: a page on another port of the same host gets the same cookies."""
+    client = browser(enforce_csrf_checks=True)
+    client.force_login(root)
+    said = {} if referer is None else {"Referer": referer}
+
+    assert problem(send(client, origin=None, **said)) == (403, "permission_denied")
+
+
+def test_without_an_origin_a_referer_of_ours_will_do(root, settings):
+    """S18: by the name that was asked for, or by that of PUBLIC_URL."""
+    client = browser(enforce_csrf_checks=True)
+    client.force_login(root)
+    settings.CSRF_TRUSTED_ORIGINS = ["https://parley.example"]
+
+    for page in ("http://testserver/c/1", "https://parley.example/c/1"):
+        assert send(client, origin=None, Referer=page).status_code == 200
+
+
+def test_a_bearer_needs_neither(root, device):
+    """S18"""
+    client = browser(enforce_csrf_checks=True)
+
+    answer = client.patch(
+        ME,
+        {"display_name": "X"},
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {device(root).access}"},
+    )
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://testserver"}, 302),
+        ({"Referer": "http://testserver/admin/login/"}, 302),
+        ({"Origin": "http://testserver:81"}, 403),
+        ({"Referer": "http://testserver:81/admin/login/"}, 403),
+        ({}, 403),
+    ],
+)
+def test_the_login_form_is_taken_from_our_own_page_only(root, headers, status):
+    """S18: login CSRF, with a token of ours."""
+    client = browser(enforce_csrf_checks=True)
+    token = client.get("/admin/login/").cookies[django_settings.CSRF_COOKIE_NAME].value
+    form = {"username": "root", "password": PASSWORD, "csrfmiddlewaretoken": token}
+
+    assert client.post("/admin/login/", form, headers=headers).status_code == status
+    assert SignIn.objects.exists() == (status == 302)
+
+
 def test_the_login_form_of_another_site_is_refused(root):
     """S18: login CSRF."""
     client = browser(enforce_csrf_checks=True)

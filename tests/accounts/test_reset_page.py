@@ -71,7 +71,7 @@ def test_a_link_that_is_no_text_is_refused(link):
     assert open_page(link | {"uid": "\x00"}).status_code == 400
 
 
-def test_it_needs_a_csrf_token(link):
+def test_it_needs_a_csrf_token_from_our_own_page(link):
     """S18"""
     client = Client(enforce_csrf_checks=True)
 
@@ -79,7 +79,10 @@ def test_it_needs_a_csrf_token(link):
 
     page = client.get("/reset-password", link)
     (token,) = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page.content.decode())
-    assert fill(link | {"csrfmiddlewaretoken": token}, client=client).status_code == 200
+    filled = link | {"csrfmiddlewaretoken": token}
+    assert fill(filled, client=client).status_code == 403
+    client.defaults["HTTP_ORIGIN"] = "http://testserver"
+    assert fill(filled, client=client).status_code == 200
 
 
 def test_it_runs_no_script_and_lets_nobody_frame_or_keep_it(link):

@@ -21,23 +21,17 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from uuid_utils.compat import uuid7
 
-from common import errors, security_headers, sources
+from common import errors, request_log, security_headers, sources
 from common.addresses import client_address
 from common.csrf import SameOriginCsrf
 from common.metrics import HttpMetrics
 from common.problems import as_app_error, problem_response
 from common.text import is_sound, is_sound_query
 
-logger = structlog.get_logger("parley.request")
-
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _API = re.compile(r"/(api|v1|ws)/|/(health|info|metrics)\b")
 # Orchestrators ask these by whatever address they know; they name nothing.
 _ANY_HOST = re.compile(r"/health(/live|/ready)?")
-# A path below these is a secret by itself.
-_SECRET_PATHS = re.compile(r"(/share/)[^/]+")
-_POLLED = ("/health", "/metrics")
-_PATH_CHARACTERS = 200
 # A length here would be wrong (RFC 9110, 8.6): of nothing, or of an answer that was not sent.
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
@@ -111,7 +105,14 @@ class EdgeMiddleware:
         response["X-Request-ID"] = request.request_id
         self.headers.add(request, response, api=is_api(request.path_info))
         self.metrics.end(request, response)
-        _log(request, response)
+        request_log.answered(
+            request.method,
+            request.path_info,
+            response.status_code,
+            began=request.started_at,
+            address=client_address(request.META),
+            request_id=request.request_id,
+        )
         return response
 
 
@@ -172,20 +173,3 @@ def _headers_of(response: HttpResponseBase) -> HttpResponse:
     bare = HttpResponse(status=response.status_code, headers=dict(response.items()))
     response.close()
     return bare
-
-
-def _log(request: Any, response: HttpResponseBase) -> None:
-    path = _SECRET_PATHS.sub(r"\1…", request.path_info)[:_PATH_CHARACTERS]
-    fields = {
-        "method": request.method,
-        "path": path,
-        "status": response.status_code,
-        "ms": round((time.perf_counter() - request.started_at) * 1000, 1),
-        "address": client_address(request.META),
-    }
-    if path.startswith(_POLLED):
-        logger.debug("request", **fields)
-    elif response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("request", **fields)
-    else:
-        logger.info("request", **fields)

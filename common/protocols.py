@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
+from http import HTTPStatus
 from typing import Any, cast
 
 from django.conf import settings
@@ -18,7 +20,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from wsproto.events import BytesMessage, Ping, TextMessage
 
-from common import errors
+from common import errors, request_log
+from common.addresses import client_address
 from common.middleware import request_id_from
 from common.problems import bare_answer
 
@@ -40,11 +43,20 @@ class HttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP never reaches the application; its refusal is a problem all the same."""
         invalid = errors.Invalid(_("This is not a valid HTTP request."))
-        headers, body = bare_answer(invalid, request_id=request_id_from(""), Connection="close")
+        request_id = request_id_from("")
+        headers, body = bare_answer(invalid, request_id=request_id, Connection="close")
         lines = [b"HTTP/1.1 400 Bad Request"]
         lines += [b": ".join(each) for each in (*self.server_state.default_headers, *headers)]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
         self.transport.close()
+        request_log.answered(
+            "",
+            "",
+            HTTPStatus.BAD_REQUEST,
+            began=time.perf_counter(),
+            address=client_address({"client": self.client}),
+            request_id=request_id,
+        )
 
 
 class _Flood(Exception):

@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from typing import Any
 
 from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
+from common import request_log
+from common.addresses import client_address
 from common.errors import AppError, Invalid, PayloadTooLarge
 from common.problems import bare_answer
 from common.scopes import header, language_of, request_id_of
@@ -47,6 +50,7 @@ class BodyLimits:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        began = time.perf_counter()
         sent = header(scope, b"content-length")
         if not sent and not header(scope, b"transfer-encoding"):
             await self.app(scope, receive, send)
@@ -60,7 +64,7 @@ class BodyLimits:
         else:
             await self.app(scope, body.receive, send)
         if body.refusal is not None:
-            await _refuse(body.refusal, scope, send)
+            await _refuse(body.refusal, scope, send, began=began)
 
 
 class _Body:
@@ -108,8 +112,17 @@ class _Body:
                     more = message.get("more_body", False)
 
 
-async def _refuse(refusal: AppError, scope: Any, send: Any) -> None:
+async def _refuse(refusal: AppError, scope: Any, send: Any, *, began: float) -> None:
+    request_id = request_id_of(scope)
     with translation.override(language_of(scope)):
-        headers, body = bare_answer(refusal, request_id=request_id_of(scope), Connection="close")
+        headers, body = bare_answer(refusal, request_id=request_id, Connection="close")
+    request_log.answered(
+        scope["method"],
+        scope["path"],
+        refusal.status,
+        began=began,
+        address=client_address(scope),
+        request_id=request_id,
+    )
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

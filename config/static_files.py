@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from whitenoise import WhiteNoise
 
+from common import request_log
+from common.addresses import client_address
 from common.scopes import request_id_of
 from common.security_headers import everywhere
 
@@ -53,6 +56,7 @@ class StaticFiles:
         if not scope["path"].startswith(settings.STATIC_URL):
             await self.app(scope, receive, send)
             return
+        began = time.perf_counter()
         response = await asyncio.to_thread(_open, scope)
         if response is None:
             await self.app(scope, receive, send)
@@ -62,7 +66,16 @@ class StaticFiles:
             for name, value in response.headers
         ]
         headers += [(name.lower().encode(), value.encode()) for name, value in everywhere().items()]
-        headers.append((b"x-request-id", request_id_of(scope).encode()))
+        request_id = request_id_of(scope)
+        headers.append((b"x-request-id", request_id.encode()))
+        request_log.answered(
+            scope["method"],
+            scope["path"],
+            int(response.status),
+            began=began,
+            address=client_address(scope),
+            request_id=request_id,
+        )
         start = {"type": "http.response.start", "status": int(response.status), "headers": headers}
         await send(start)
         await _send_file(response.file, send)

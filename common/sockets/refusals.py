@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.utils import translation
 
+from common import request_log
+from common.addresses import client_address
 from common.errors import AppError
 from common.problems import bare_answer
 from common.scopes import language_of, request_id_of
@@ -16,11 +19,20 @@ async def deny(scope: Any, send: Any, refusal: AppError, *, request_id: str = ""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 4000 + refusal.status})
         return
+    began = time.perf_counter()
     request_id = request_id or request_id_of(scope)
     headers, body = bare_answer(refusal, request_id=request_id)
     start = {"type": "websocket.http.response.start", "status": refusal.status, "headers": headers}
     await send(start)
     await send({"type": "websocket.http.response.body", "body": body})
+    request_log.answered(
+        "GET",
+        scope["path"],
+        refusal.status,
+        began=began,
+        address=client_address(scope),
+        request_id=request_id,
+    )
 
 
 class Refusing:

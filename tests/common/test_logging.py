@@ -12,7 +12,7 @@ from django.conf import settings
 from redis.exceptions import ConnectionError as RedisAway
 
 from common.logging import OneLineAnOutage, configure
-from tests.asgi import Request
+from tests.asgi import Request, Socket
 
 FORGED = "anna\nERROR all is lost\r\x1b[31mred\u2028end"
 
@@ -76,6 +76,43 @@ async def test_a_request_is_one_line_without_its_secrets(logs):
     assert "/api/v1/auth/login" in line
     assert str(request.status) in line
     assert "canary" not in logs.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/api/v1/auth/login?token=canary", {"Content-Length": str(1 << 40)}, 413),
+        ("/nothing", {"Transfer-Encoding": "chunked"}, 408),
+        ("/static/parley/page.css", {}, 200),
+    ],
+)
+async def test_what_is_answered_before_django_is_one_line_too(
+    logs, settings, path, headers, status
+):
+    """I1, I2: with the id that the answer carries."""
+    settings.BODY_SECONDS = 0.05
+    request = Request("POST" if status > 400 else "GET", path, headers=headers)
+    if status == 408:
+        request.inbox.get_nowait()
+
+    await request.begun()
+
+    (line,) = [line for line in lines(logs) if "parley.request" in line]
+    assert request.status == status
+    assert request.headers["x-request-id"] in line
+    assert path.partition("?")[0] in line
+    assert str(status) in line
+    assert "canary" not in logs.getvalue()
+
+
+async def test_a_handshake_that_is_refused_is_one_line(logs):
+    socket = Socket("/ws/nothing", extensions={"websocket.http.response": {}})
+
+    answer = await socket.sent()
+
+    (line,) = [line for line in lines(logs) if "parley.request" in line]
+    assert dict(answer["headers"])[b"x-request-id"].decode() in line
+    assert "404" in line
 
 
 @pytest.mark.django_db(transaction=True)

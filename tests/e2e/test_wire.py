@@ -209,6 +209,7 @@ def test_what_is_no_http_is_refused_with_a_problem(shared_server):
     problem = json.loads(body)
     assert (problem["status"], problem["code"]) == (400, "invalid")
     assert f"x-request-id: {problem['request_id']}".encode() in headers
+    assert shared_server.log.count(problem["request_id"]) == 1
 
 
 def test_nothing_of_all_this_left_a_traceback(shared_server):

@@ -8,32 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from channels.routing import URLRouter
 from django.urls import URLPattern, URLResolver, get_resolver
-from django.utils import timezone
 
-from accounts.models import MailLink, User
-from accounts.services import registration
-from accounts.services.callers import Caller
-from accounts.services.mails import digest
-from accounts.services.sign_ins import open_for
-from accounts.services.tokens import issue
-from chat.models import Conversation, Message
-from chat.services.turn_requests import send_message
+from chat.models import Message
 from common.db import in_thread
 from config.routing import websocket_urlpatterns
-from models_registry.models import ChatModel, Connection
-from models_registry.providers.base import Finished, TextDelta
 from tests.asgi import Closed, Request, Socket
-from tests.chat.conftest import ScriptedModel, _no_turn_left, make_model, script
+from tests.chat.conftest import _no_turn_left, script
 from tests.chat.serving import serving
-from tests.waiting import until
-from tests.walk_table import FRAMES, METRICS_TOKEN, PASSWORD, ROUTES, WRONG_QUERIES, Frame, Route
+from tests.walk_table import FRAMES, METRICS_TOKEN, ROUTES, WRONG_QUERIES, Frame, Route
+from tests.walk_world import World, build
 
 __all__ = ["_no_turn_left", "script", "serving"]
 
@@ -42,94 +30,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
-@dataclass
-class World:
-    """Alice, with one of everything, and Charlie, with nothing."""
-
-    names: dict[str, str]
-    access: str
-    stranger: str
-
-    def fill(self, value: Any) -> Any:
-        """`value` with `{name}` replaced in every text of it."""
-        if isinstance(value, str):
-            for name, text in self.names.items():
-                value = value.replace("{" + name + "}", text)
-        elif isinstance(value, list):
-            value = [self.fill(each) for each in value]
-        elif isinstance(value, dict):
-            value = {name: self.fill(each) for name, each in value.items()}
-        return value
-
-    def path(self, route: Route) -> str:
-        path = route.pattern
-        kind = "model" if "models/" in path else "connection"
-        for converter, name in [
-            ("<uuid:conversation_id>", "conversation"),
-            ("<uuid:message_id>", "answer"),
-            ("<uuid:session_id>", "session"),
-            ("<uuid:pk>", kind),
-        ]:
-            path = path.replace(converter, self.names[name])
-        return f"/{path}" + (f"?{self.fill(route.query)}" if route.query else "")
-
-
 @pytest.fixture
 async def world(serving, settings, mailoutbox, script) -> World:
     settings.ALLOW_PRIVATE_UPSTREAMS = True
     settings.METRICS_TOKEN = METRICS_TOKEN
-    return await in_thread(_build)(script)
-
-
-def _build(script: ScriptedModel) -> World:
-    for _ in range(6):
-        script(TextDelta("Hel"), TextDelta("lo"), Finished("stop"))
-    echo = make_model("echo")
-    alice, charlie = (
-        registration.create_person(
-            username=name, email=f"{name}@example.org", password=PASSWORD, roles=["member"]
-        )
-        for name in ("alice", "charlie")
-    )
-    own = Connection.objects.create(
-        name="own", owner=alice, provider="openai_compatible", base_url="http://127.0.0.1:9/v1"
-    )
-    model = ChatModel.objects.create(
-        name="own-model", owner=alice, connection=own, upstream_name="x"
-    )
-    conversation = Conversation.objects.create(owner=alice, title="Old plans", model=echo.name)
-    started = send_message(Caller(alice, None), conversation.id, content="Hi")
-    until(
-        lambda: Message.objects.filter(pk=started.ref.message_id, status="complete").exists(),
-        "the answer was written",
-    )
-    pair = issue(open_for(alice))
-    names = {
-        "conversation": str(conversation.id),
-        "answer": str(started.ref.message_id),
-        "session": str(open_for(alice).pk),
-        "model": str(model.pk),
-        "connection": str(own.pk),
-        "access": pair.access_token,
-        "refresh": pair.refresh_token,
-        "person": str(alice.pk),
-        "reset": _letter(alice, MailLink.Purpose.RESET),
-        "confirmation": _letter(alice, MailLink.Purpose.CONFIRM_EMAIL),
-    }
-    return World(names, pair.access_token, issue(open_for(charlie)).access_token)
-
-
-def _letter(user: User, purpose: MailLink.Purpose) -> str:
-    """The token in a letter that was sent."""
-    token = f"{purpose} of a letter"
-    MailLink.objects.create(
-        user=user,
-        purpose=purpose,
-        digest=digest(token),
-        address=user.email,
-        expires_at=timezone.now() + timedelta(hours=1),
-    )
-    return token
+    return await in_thread(build)(script)
 
 
 # -- the table is whole ------------------------------------------------------------------------
@@ -193,7 +98,7 @@ def _check_headers(request: Request) -> None:
 
 @_named(ROUTES)
 async def test_the_good_request_is_answered(world, route):
-    request = _ask(world, route, token="" if route.open else world.access)
+    request = _ask(world, route, token="" if route.open else world.holder(route))
     body = await request.read()
 
     assert request.status == route.status, body
@@ -252,12 +157,19 @@ async def test_another_person_gets_404(world, walk):
             await walk.refused(request, 404, "not_found", what=route)
 
 
+async def test_without_the_permission_one_gets_403(world, walk):
+    for route in ROUTES:
+        if route.managed:
+            request = _ask(world, route, token=world.access)
+            await walk.refused(request, 403, "permission_denied", what=route)
+
+
 async def test_one_broken_field_is_400_and_named(world, walk):
     for route in ROUTES:
         good = world.fill(route.body or {})
         for name, value in good.items():
             broken: Any = 5 if isinstance(value, list) else []
-            request = _ask(world, route, token=world.access, body=good | {name: broken})
+            request = _ask(world, route, token=world.holder(route), body=good | {name: broken})
             problem = await walk.refused(request, 400, "invalid", what=(route, name))
             assert next(iter(problem["errors"])).split(".")[0] == name, (route, name)
 
@@ -268,10 +180,10 @@ async def test_a_body_that_is_no_object_is_400(world, walk):
         if route.body is None:
             continue
         for body in (b"[]", b"5", b"null", b"{", b'{"a": 1e999}', b'{"\\ud800": 1}', b"\xff"):
-            request = _ask(world, route, token=world.access, body=body)
+            request = _ask(world, route, token=world.holder(route), body=body)
             await walk.refused(request, 400, "invalid", what=(route, body))
         if "regenerate" not in route.pattern:  # there the model and the parameters may be left out
-            request = _ask(world, route, token=world.access, body=b"")
+            request = _ask(world, route, token=world.holder(route), body=b"")
             await walk.refused(request, 400, "invalid", what=(route, "no body"))
 
 
@@ -288,7 +200,7 @@ async def test_a_body_that_is_no_json_is_415(world, walk):
             {"Content-Type": "application/json; charset=utf-16"},
             {"Content-Type": "application/json", "Content-Encoding": "gzip"},
         ):
-            request = _ask(world, route, token=world.access, body=sent, headers=headers)
+            request = _ask(world, route, token=world.holder(route), body=sent, headers=headers)
             await walk.refused(request, 415, "unsupported_media_type", what=(route, headers))
 
 
@@ -296,7 +208,9 @@ async def test_a_wrong_query_is_400(world, walk):
     """A5, I4, I6, I7."""
     for pattern, queries in WRONG_QUERIES.items():
         for query in [*queries, "x=%00", "limit=5&x=%00", "x=%FF", "x=%ED%A0%80"]:
-            request = _ask(world, Route("GET", pattern, query=query), token=world.access)
+            managed = next(each.managed for each in ROUTES if each.pattern == pattern)
+            route = Route("GET", pattern, query=query, managed=managed)
+            request = _ask(world, route, token=world.holder(route))
             await walk.refused(request, 400, "invalid", what=(pattern, query))
 
 
@@ -318,8 +232,8 @@ async def test_another_method_is_405_and_another_path_404(world, walk):
         other = next(each for each in ("PUT", "DELETE", "POST", "TRACE") if each not in known)
         path = world.path(route).partition("?")[0]
 
-        wrong = Request(other, path, token=world.access, body={})
-        nowhere = Request(route.method, f"{path}/", token=world.access, body={})
+        wrong = Request(other, path, token=world.holder(route), body={})
+        nowhere = Request(route.method, f"{path}/", token=world.holder(route), body={})
 
         await walk.refused(wrong, 405, "method_not_allowed", what=(other, route))
         await walk.refused(nowhere, 404, "not_found", what=(route, "with a slash"))

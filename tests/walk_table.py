@@ -1,7 +1,8 @@
 """Every route and every frame, each with one good request. What is not here fails the walk.
 
 `{name}` in a path or a value is an id or a secret from `World`. A row says who may: everybody
-(`open`), everybody who is signed in, or the owner of the ids in its path alone (`owned`).
+(`open`), everybody who is signed in, the owner of the ids in its path alone (`owned`), or those
+with a permission (`managed`), who are administrators here.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Route:
     query: str = ""
     open: bool = False
     owned: bool = False
+    managed: bool = False
     streams: bool = False
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -94,7 +96,15 @@ _ONCE = {
     "stream": False,
 }
 
+_PERSON = {
+    "username": "colleague",
+    "email": "colleague@example.org",
+    "password": PASSWORD,
+    "roles": ["agent"],
+}
+
 _v1 = "api/v1/"
+_person = _v1 + "users/<uuid:user_id>"
 _one = _v1 + "conversations/<uuid:conversation_id>"
 _message = _v1 + "messages/<uuid:message_id>"
 
@@ -142,6 +152,15 @@ ROUTES = [
     ),
     Route("GET", _v1 + "users/me/sessions"),
     Route("DELETE", _v1 + "users/me/sessions/<uuid:session_id>", 204, owned=True),
+    # people
+    Route("GET", _v1 + "users", query="q=cha&role=member&is_active=true&limit=5", managed=True),
+    Route("POST", _v1 + "users", 201, _PERSON, managed=True),
+    Route("GET", _v1 + "users/stats", managed=True),
+    Route("GET", _person, managed=True),
+    Route("PATCH", _person, body={"roles": ["agent"], "is_active": True}, managed=True),
+    Route("DELETE", _person, 204, managed=True),
+    Route("GET", _person + "/sessions", managed=True),
+    Route("DELETE", _person + "/sessions", 204, managed=True),
     # models
     Route("GET", _v1 + "models"),
     Route("POST", _v1 + "models", 201, _MODEL),
@@ -190,6 +209,8 @@ WRONG_QUERIES = {
     _one + "/messages": ["branch=x", "before=x", "limit=0", "ordering=id", "cursor=x"],
     _message + "/stream": ["after=x"],
     _v1 + "users/me/sessions": ["limit=0", "cursor=x", "ordering=user__password"],
+    _v1 + "users": ["q=", "is_active=1", "ordering=password", "limit=0", "cursor=x"],
+    _person + "/sessions": ["limit=0", "cursor=x", "ordering=user__password"],
     _v1 + "models": ["limit=0", "cursor=x", "ordering=x"],
     _v1 + "connections": ["limit=0", "cursor=x", "ordering=x"],
 }

@@ -9,15 +9,18 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from accounts.models import SignIn, User
+from accounts.models import Role, SignIn, User
 from accounts.names import EMAIL_CHARACTERS
 from accounts.services.people import roles_of
 from accounts.services.profile import known_timezones
 from accounts.services.tokens import TokenPair, issue
-from common.api.fields import JSONObjectField, LineField, NullIsAbsent, TextField
+from common.api.fields import JSONObjectField, LineField, NullIsAbsent, SwitchField, TextField
 
 # Longer than any password that is taken: the service says how long one may be (S9).
 _PASSWORD_CHARACTERS = 1_100_000
+# Of a name of Django's groups, and more of them than anybody has.
+_ROLE_CHARACTERS = 150
+_ROLES = 50
 
 
 class PasswordField(TextField):
@@ -54,6 +57,54 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
     def get_roles(self, user: User) -> list[str]:
         return roles_of(user)
+
+
+class PersonSerializer(UserSerializer):
+    """Somebody, as those see them who manage people; `preferences` are nobody else's business."""
+
+    preferences = None  # type: ignore[assignment]  # DRF's way to take a field away
+    last_login_at = serializers.DateTimeField(source="last_login", allow_null=True)
+
+    class Meta(UserSerializer.Meta):
+        fields = [
+            "id",
+            "username",
+            "email",
+            "display_name",
+            "language",
+            "timezone",
+            "roles",
+            "is_active",
+            "last_login_at",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+
+class RolesField(serializers.ListField):
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", _ROLES)
+        super().__init__(child=TextField(max_length=_ROLE_CHARACTERS), **kwargs)
+
+
+class NewPersonSerializer(serializers.Serializer[dict[str, Any]]):
+    username = TextField(max_length=1_000)
+    email = TextField(max_length=1_000)
+    password = PasswordField()
+    roles = RolesField(default=[Role.MEMBER.value])
+
+
+class PersonChangesSerializer(serializers.Serializer[dict[str, Any]]):
+    """The roles are replaced as a whole; whatever else comes is ignored (A4)."""
+
+    roles = RolesField(required=False)
+    is_active = SwitchField(required=False)
+
+
+class StatisticsSerializer(serializers.Serializer[Any]):
+    total = serializers.IntegerField()
+    active = serializers.IntegerField()
+    by_role = serializers.DictField(child=serializers.IntegerField())
 
 
 class TokensSerializer(serializers.Serializer[dict[str, Any]]):

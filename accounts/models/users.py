@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import BaseUserManager, PermissionsMixin
 from django.db import models
+from django.db.models import Q
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
@@ -37,6 +38,15 @@ class UserQuerySet(models.QuerySet["User"]):
     def named(self, name: str) -> UserQuerySet:
         """By user name or, with an `@` in it, by e-mail address; at most one."""
         return self.filter(**{"email_key" if "@" in name else "username_key": fold(name)})
+
+    def matching(self, text: str) -> UserQuerySet:
+        """Those with `text` somewhere in their user name, e-mail address or display name."""
+        key = fold(text)
+        return self.filter(
+            Q(username_key__contains=key)
+            | Q(email_key__contains=key)
+            | Q(display_name__icontains=text)
+        )
 
 
 class UserManager(BaseUserManager["User"]):

@@ -1,14 +1,16 @@
-"""What is done to people by others: roles, suspension, signing out (M5, S4)."""
+"""What is done to people by others: making them, roles, suspension, signing out (M5, S4)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import IntegrityError
+from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
 from accounts.models import AuditAction, Letter, Role, User
@@ -34,21 +36,53 @@ def find(name: str) -> User:
     return user
 
 
+def check_may(actor: User | None, action: str) -> None:
+    """Raise PermissionDenied unless `actor` may `view`, `add`, `change` or `delete` people at all.
+
+    `actor` None is whoever runs the deployment, by a command.
+    """
+    if actor is not None and not actor.has_perm(f"accounts.{action}_user"):
+        raise PermissionDenied
+
+
+def create(
+    *, username: str, email: str, password: str, roles: Collection[str], actor: User | None
+) -> User:
+    """Somebody who can sign in at once. Raises Invalid, and PermissionDenied where the actor may
+    not make people, or not with these roles."""
+    check_may(actor, "add")
+    check_holds(actor, roles)
+    user = registration.prepare_person(username=username, email=email, password=password)
+    return registration.insert_person(user, roles=roles, actor=actor)
+
+
+def change(
+    user: User,
+    *,
+    actor: User | None,
+    roles: Collection[str] | None = None,
+    is_active: bool | None = None,
+) -> User:
+    """Give exactly these roles, suspend or activate; all of it or nothing. Raises as these do."""
+    with write_transaction():
+        if roles is not None:
+            user = set_roles(user, roles, actor=actor)
+        if is_active is not None:
+            user = (activate if is_active else suspend)(user, actor=actor)
+    return user
+
+
 def set_roles(user: User, roles: Collection[str], *, actor: User | None) -> User:
-    """Give exactly these roles. `actor` None is whoever runs the deployment, by a command.
+    """Give exactly these roles.
 
     Raises PermissionDenied when the actor does not hold what is given or taken away, Conflict
-    when nobody would be left to administrate.
+    when nobody would be left to administrate, NotFound when the person was erased meanwhile.
     """
-    if not roles:
-        raise Invalid.field("roles", _("Give at least one role."))
     groups = registration.groups_named(roles)
     wanted = {group.name for group in groups}
     with write_transaction():
-        _lock_administration()
-        user = User.objects.select_for_update().get(pk=user.pk)
+        user = held(user, actor=actor)
         present = {group.name for group in user.groups.all()}
-        check_may_manage(actor, user)
         check_holds(actor, wanted ^ present)
         if Role.ADMIN in present - wanted:
             check_not_last_administrator(user)
@@ -67,26 +101,34 @@ def set_roles(user: User, roles: Collection[str], *, actor: User | None) -> User
 
 def suspend(user: User, *, actor: User | None) -> User:
     """Nothing of theirs works any more: tokens, sockets, sessions, mailed links."""
-    check_may_manage(actor, user)
     with write_transaction():
+        user = held(user, actor=actor)
         check_not_last_administrator(user)
-        changed = User.objects.active().filter(pk=user.pk).update(is_active=False)
         recovery.forget_links(user.pk)
         sign_ins.revoke(user.pk)
-        if changed:
-            audit.record(AuditAction.USER_SUSPENDED, actor=actor, target=audit.person(user))
-    user.is_active = False
+        _set_active(user, False, AuditAction.USER_SUSPENDED, actor=actor)
     return user
 
 
 def activate(user: User, *, actor: User | None) -> User:
     """They may sign in again; what was revoked stays so."""
-    check_may_manage(actor, user)
     with write_transaction():
-        if User.objects.filter(pk=user.pk, is_active=False).update(is_active=True):
-            audit.record(AuditAction.USER_ACTIVATED, actor=actor, target=audit.person(user))
-    user.is_active = True
+        user = held(user, actor=actor)
+        _set_active(user, True, AuditAction.USER_ACTIVATED, actor=actor)
     return user
+
+
+def _set_active(user: User, is_active: bool, action: AuditAction, *, actor: User | None) -> None:
+    was = user.is_active
+    user.is_active = is_active
+    user.save(update_fields=["is_active"])
+    audit.record(
+        action,
+        actor=actor,
+        target=audit.person(user),
+        before={"is_active": was},
+        after={"is_active": is_active},
+    )
 
 
 def change_email(user: User, email: str, *, actor: User | None) -> User:
@@ -123,12 +165,23 @@ def sign_out(user: User, *, actor: User | None, only: UUID | None = None) -> int
     return sign_ins.sign_out(user, actor=actor, only=only)
 
 
-def check_may_manage(actor: User | None, user: User) -> None:
-    """Raise PermissionDenied unless `actor` may change people and ranks no lower than `user`."""
-    if actor is None or actor.is_superuser:
-        return
-    if not actor.has_perm("accounts.change_user"):
-        raise PermissionDenied
+def held(user: User, *, actor: User | None, action: str = "change") -> User:
+    """The person as they are now, who stays so until the transaction ends.
+
+    Raises NotFound when they are gone, PermissionDenied when the actor may not manage them: asked
+    here, so that nobody whom another administrator raises meanwhile is touched by those below.
+    """
+    _lock_administration()
+    found = User.objects.select_for_update().filter(pk=user.pk).first()
+    if found is None:
+        raise NotFound
+    check_may_manage(actor, found, action)
+    return found
+
+
+def check_may_manage(actor: User | None, user: User, action: str = "change") -> None:
+    """Raise PermissionDenied unless `actor` may do this to people, and to those of this rank."""
+    check_may(actor, action)
     check_holds(actor, roles_of(user))
 
 
@@ -138,6 +191,23 @@ def check_not_last_administrator(user: User) -> None:
     administrators = User.objects.administrators()
     if administrators.filter(pk=user.pk).exists() and administrators.count() == 1:
         raise Conflict(_("The last administrator stays. Make another one first."))
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How many people there are. Whoever has two roles counts for both."""
+
+    total: int
+    active: int
+    by_role: dict[str, int]
+
+
+def statistics() -> Statistics:
+    counts = User.objects.aggregate(total=Count("pk"), active=Count("pk", filter=Q(is_active=True)))
+    roles = dict.fromkeys(_RANKS, 0) | dict(
+        Group.objects.order_by("name").values_list("name").annotate(Count("user"))
+    )
+    return Statistics(counts["total"], counts["active"], roles)
 
 
 def create_administrator(*, username: str, email: str, password: str) -> User:

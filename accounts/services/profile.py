@@ -142,10 +142,13 @@ def erase_self(caller: Caller, *, password: str, address: str) -> None:
 def erase(user: User, *, actor: User | None) -> None:
     """Remove a person and all that is personal, in every app, or nothing at all.
 
-    Of the audit trail only the names go: an id that is nobody's stays.
+    Of the audit trail only the names go: an id that is nobody's stays. Raises Conflict for the
+    last administrator, PermissionDenied where the actor is neither the person nor above them.
     """
     user_id = user.pk
+    is_self = actor is not None and actor.pk == user_id
     with write_transaction():
+        user = people.held(user, actor=None if is_self else actor, action="delete")
         people.check_not_last_administrator(user)
         user_erasing.send(User, user=user)
         audit.record(AuditAction.USER_ERASED, actor=actor, target=audit.person(user))

@@ -88,11 +88,13 @@ def insert_person(user: User, *, roles: Iterable[str], actor: User | None = None
 
 
 def groups_named(roles: Iterable[str]) -> list[Group]:
-    """The groups of these names; raises Invalid for one that does not exist.
+    """The groups of these names, one at least; raises Invalid for one that does not exist.
 
     The four roles always exist: a deleted one comes back, without permissions.
     """
     names = set(roles)
+    if not names:
+        raise Invalid.field("roles", _("Give at least one role."))
     groups = {group.name: group for group in Group.objects.filter(name__in=names)}
     for name in names - groups.keys():
         if name not in Role.values:

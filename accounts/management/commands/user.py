@@ -2,11 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts.models import Role, User
-from accounts.names import fold
 from accounts.services import people
 from common.commands import Answer, CliGroup
 
@@ -25,7 +23,9 @@ class Command(CliGroup):
 
     def add_commands(self) -> None:
         listing = self.add("list", self.list_people, help=_("People, the newest first."))
-        listing.add_argument("--search", default="", help=_("Part of a user name or an e-mail."))
+        listing.add_argument(
+            "--search", default="", help=_("Part of a user name, an e-mail or a display name.")
+        )
         listing.add_argument("--role", help=_("Only those who have this role."))
         listing.add_argument("--suspended", action="store_true", help=_("Only suspended ones."))
         listing.add_argument("--limit", type=int, default=100, help=_("How many at most (100)."))
@@ -44,8 +44,7 @@ class Command(CliGroup):
     ) -> Answer:
         found = User.objects.get_queryset().prefetch_related("groups").order_by("-id")
         if search:
-            key = fold(search)
-            found = found.filter(Q(username_key__contains=key) | Q(email_key__contains=key))
+            found = found.matching(search)
         if role:
             found = found.filter(groups__name=role)
         if suspended:

@@ -1,9 +1,8 @@
-"""Signing in and out, and one's own account."""
+"""Signing in and out: what is open to everyone."""
 
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.permissions import AllowAny
@@ -11,17 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api import serializers
-from accounts.api.callers import address_of, caller_of, device_of
-from accounts.models import SignIn, User
-from accounts.services import (
-    authentication,
-    profile,
-    recovery,
-    registration,
-    sign_ins,
-    tokens,
-)
-from common.api.views import ApiView, ApiViewSet
+from accounts.api.callers import address_of, device_of
+from accounts.services import authentication, recovery, registration, sign_ins, tokens
+from common.api.views import ApiView
 
 _NOTHING = OpenApiResponse(description="Done.")
 
@@ -117,81 +108,4 @@ class ResetPasswordView(PublicView):
     @extend_schema(request=serializers.ResetPasswordSerializer, responses={204: _NOTHING})
     def post(self, request: Request) -> Response:
         recovery.reset_password(**self.valid(request))
-        return Response(status=204)
-
-
-class MeView(ApiView):
-    """One's own profile."""
-
-    refuses_with = ("400", "409")
-
-    def takes_body(self, request: Request) -> bool:
-        return request.method in {"PUT", "PATCH", "DELETE"}
-
-    @extend_schema(responses={200: serializers.UserSerializer})
-    def get(self, request: Request) -> Response:
-        return Response(serializers.UserSerializer(caller_of(request).user).data)
-
-    @extend_schema(
-        request=serializers.ProfileSerializer, responses={200: serializers.UserSerializer}
-    )
-    def patch(self, request: Request) -> Response:
-        serializer = serializers.ProfileSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        user = profile.update_profile(
-            caller_of(request).user, address=address_of(request), **serializer.validated_data
-        )
-        return Response(serializers.UserSerializer(user).data)
-
-    @extend_schema(
-        request=serializers.ProfileSerializer, responses={200: serializers.UserSerializer}
-    )
-    def put(self, request: Request) -> Response:
-        return self.patch(request)
-
-    @extend_schema(request=serializers.ErasePersonSerializer, responses={204: _NOTHING})
-    def delete(self, request: Request) -> Response:
-        serializer = serializers.ErasePersonSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        profile.erase_self(
-            caller_of(request), address=address_of(request), **serializer.validated_data
-        )
-        return Response(status=204)
-
-
-class ChangePasswordView(ApiView):
-    needs_body = True
-
-    @extend_schema(request=serializers.ChangePasswordSerializer, responses={204: _NOTHING})
-    def post(self, request: Request) -> Response:
-        serializer = serializers.ChangePasswordSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        data = serializer.validated_data
-        profile.change_password(
-            caller_of(request),
-            old=data["old_password"],
-            new=data["new_password"],
-            address=address_of(request),
-        )
-        return Response(status=204)
-
-
-class SessionViewSet(ApiViewSet):
-    """The devices on which one is signed in."""
-
-    serializer_class = serializers.SignInSerializer
-    queryset = SignIn.objects.none()
-    lookup_url_kwarg = "session_id"
-
-    def list(self, request: Request) -> Response:
-        caller = caller_of(request)
-        page = self.paginate_queryset(caller.user.sign_ins.live())
-        context = {"current": caller.sign_in.pk if caller.sign_in else None}
-        rows = serializers.SignInSerializer(page, many=True, context=context).data
-        return self.get_paginated_response(rows)
-
-    @extend_schema(responses={204: _NOTHING})
-    def destroy(self, request: Request, session_id: UUID) -> Response:
-        user: User = caller_of(request).user
-        profile.end_sign_in(user, session_id)
         return Response(status=204)

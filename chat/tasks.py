@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from celery import shared_task
+from django.conf import settings
 
+from chat.services import search
 from chat.turns import unsettled
 
 
@@ -11,3 +13,9 @@ from chat.turns import unsettled
 def settle_holds() -> None:
     """Settle what was left open by turns that have ended, or are gone."""
     unsettled.settle_holds()
+
+
+@shared_task
+def index_for_search() -> None:
+    """Have search find what was written since the last look."""
+    search.index_waiting(seconds=settings.SEARCH_INDEX_SECONDS)

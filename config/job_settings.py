@@ -32,5 +32,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     # Not only at night: some things last an hour, and a laptop sleeps at night.
     "purge": {"task": "common.tasks.purge", "schedule": 3_600.0},
     "holds": {"task": "chat.tasks.settle_holds", "schedule": 3_600.0},
+    # A look that came too late is not made up for: the next one sees the same.
+    "search": {
+        "task": "chat.tasks.index_for_search",
+        "schedule": 3.0,
+        "options": {"expires": 3.0},
+    },
     "models": {"task": "models_registry.tasks.list_environment_models", "schedule": 60.0},
 }

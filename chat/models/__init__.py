@@ -1,4 +1,5 @@
 from chat.models.conversations import Conversation, Message
+from chat.models.search import SearchPiece
 from chat.models.turns import IdempotencyRecord, Turn
 
-__all__ = ["Conversation", "IdempotencyRecord", "Message", "Turn"]
+__all__ = ["Conversation", "IdempotencyRecord", "Message", "SearchPiece", "Turn"]

@@ -15,10 +15,19 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 
+_DUE_FOR_SEARCH = models.Q(title_indexed=False) | models.Q(
+    indexed_position__lt=models.F("last_position")
+)
+
+
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def visible_to(self, user: User) -> ConversationQuerySet:
         """Those that exist for `user`: the own ones."""
         return self.filter(owner=user)
+
+    def due_for_search(self) -> ConversationQuerySet:
+        """Those of which something was written that search does not find yet."""
+        return self.filter(_DUE_FOR_SEARCH)
 
 
 class Conversation(Record):
@@ -26,7 +35,8 @@ class Conversation(Record):
 
     `last_position` is raised by every transaction that writes to the transcript, so that commit
     order is position order. `epoch` is raised by whatever must silence a running turn.
-    `tokens` and `cost` (billionths of the currency unit) sum what its turns used.
+    `tokens` and `cost` (billionths of the currency unit) sum what its turns used. Search finds
+    what was written up to `indexed_position`.
     """
 
     class TitleSource(models.TextChoices):
@@ -54,6 +64,8 @@ class Conversation(Record):
     cost = models.PositiveBigIntegerField(_("cost"), default=0, editable=False)
     last_position = models.PositiveBigIntegerField(default=0, editable=False)
     epoch = models.PositiveIntegerField(default=0, editable=False)
+    indexed_position = models.PositiveBigIntegerField(default=0, editable=False)
+    title_indexed = models.BooleanField(default=False, editable=False)
     updated_at = models.DateTimeField(_("last activity"), default=timezone.now, editable=False)
 
     objects = ConversationQuerySet.as_manager()
@@ -63,7 +75,9 @@ class Conversation(Record):
         verbose_name_plural = _("conversations")
         indexes = [
             # A person's list, newest activity first.
-            models.Index(fields=["owner", "-updated_at", "-id"], name="conversations_of_owner")
+            models.Index(fields=["owner", "-updated_at", "-id"], name="conversations_of_owner"),
+            # What the job that keeps the search index looks for every few seconds.
+            models.Index(fields=["owner"], condition=_DUE_FOR_SEARCH, name="due_for_search"),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from chat.models import Conversation, Message, Turn
+from chat.services.search import forget_conversation
 from chat.turns.closing import forget_turns, tell_gone
 from common.db import write_transaction
 from common.errors import NotFound
@@ -45,7 +46,7 @@ def change_conversation(caller: Caller, conversation_id: UUID, **fields: Any) ->
     if fields.get("model"):
         fields["model"] = resolve_model(caller.user, fields["model"]).name
     if "title" in fields:
-        fields["title_source"] = _source_of(fields["title"])
+        fields |= {"title_source": _source_of(fields["title"]), "title_indexed": False}
     where = {"id": conversation_id, "owner": caller.user.pk}
     if not fields:
         conversation = Conversation.objects.visible_to(caller.user).filter(**where).first()
@@ -82,6 +83,7 @@ def _erase(conversation_id: UUID) -> None:
     ended = forget_turns(list(turns.running().select_for_update()))
     turns.update(conversation=None, message=None, text="", reasoning="")
     Message.objects.filter(conversation=conversation_id).erase()
+    forget_conversation(conversation_id)
     Conversation.objects.filter(pk=conversation_id).delete()
     transaction.on_commit(partial(tell_gone, ended))
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat.models import Conversation, Message, Turn
+from chat.services.search import forget_messages, reindex_message
 from chat.streams.events import message_fields
 from chat.streams.stored import siblings
 from chat.turns import transcript
@@ -82,9 +83,11 @@ def message_of(caller: Caller, message_id: UUID) -> dict[str, Any]:
 
 def edit_message(caller: Caller, message_id: UUID, content: str) -> dict[str, Any]:
     """Replace a message's text in place. Conflict while a turn is writing it."""
-    if not Message.objects.visible_to(caller.user).filter(pk=message_id).exists():
-        raise NotFound()
+    mine = Conversation.objects.visible_to(caller.user).filter(messages=message_id)
     with write_transaction():
+        conversation = mine.select_for_update(of=("self",)).first()
+        if conversation is None:
+            raise NotFound()
         is_being_written = Turn.objects.running().filter(message_id=message_id).exists()
         if is_being_written:
             raise Conflict()
@@ -93,8 +96,9 @@ def edit_message(caller: Caller, message_id: UUID, content: str) -> dict[str, An
             where={"id": message_id},
             changes={"content": content, "edited_at": timezone.now()},
         )
-    if message is None:
-        raise NotFound()
+        if message is None:
+            raise NotFound()
+        reindex_message(conversation, message)
     return message_fields(message, siblings=siblings(message))
 
 
@@ -136,6 +140,7 @@ def delete_message(caller: Caller, message_id: UUID) -> None:
         ended = forget_turns(list(turns.running()))
         turns.update(conversation=None, message=None, text="", reasoning="")
         Message.objects.filter(pk__in=doomed).erase()
+        forget_messages(doomed)
         left = Message.objects.filter(conversation=conversation).aggregate(count=Count("id"))
         Conversation.objects.filter(pk=conversation.pk).update(message_count=left["count"])
         transaction.on_commit(partial(tell_gone, ended))

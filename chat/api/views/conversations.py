@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,8 +17,9 @@ from chat.api.serializers import (
     ConversationSerializer,
     NewConversationSerializer,
 )
-from chat.models import Conversation, Message
+from chat.models import Conversation
 from chat.services import conversations
+from chat.services.search import search
 from common.api import query
 from common.api.views import ApiViewSet
 from common.db import bounded_query
@@ -66,8 +67,7 @@ class ConversationViewSet(ApiViewSet):
             if wanted is not None:
                 rows = rows.filter(**{name: wanted})
         if text := query.search(request):
-            said = Message.objects.filter(conversation=OuterRef("pk"), content__icontains=text)
-            rows = rows.filter(Q(title__icontains=text) | Exists(said))
+            rows = search(rows, caller_of(request).user, text)
             with bounded_query(settings.SEARCH_SECONDS):
                 page = self.paginate_queryset(rows)
         else:

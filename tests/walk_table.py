@@ -167,12 +167,14 @@ ROUTES = [
     Route("GET", _v1 + "models/<uuid:pk>", owned=True),
     Route("PATCH", _v1 + "models/<uuid:pk>", body=_MODEL, owned=True),
     Route("DELETE", _v1 + "models/<uuid:pk>", 204, owned=True),
+    Route("GET", _v1 + "models/<uuid:pk>/access", query="user={person}", owned=True),
     Route("GET", _v1 + "connections"),
     Route("POST", _v1 + "connections", 201, _CONNECTION),
     Route("GET", _v1 + "connections/<uuid:pk>", owned=True),
     Route("PATCH", _v1 + "connections/<uuid:pk>", body=_CONNECTION, owned=True),
     Route("DELETE", _v1 + "connections/<uuid:pk>", 204, owned=True),
     Route("POST", _v1 + "connections/<uuid:pk>/test", owned=True),
+    Route("POST", _v1 + "connections/<uuid:pk>/discover", owned=True),
     # chat
     Route("GET", _v1 + "conversations", query="q=plans&archived=false&ordering=title&limit=5"),
     Route("POST", _v1 + "conversations", 201, _CONVERSATION),
@@ -211,7 +213,8 @@ WRONG_QUERIES = {
     _v1 + "users/me/sessions": ["limit=0", "cursor=x", "ordering=user__password"],
     _v1 + "users": ["q=", "is_active=1", "ordering=password", "limit=0", "cursor=x"],
     _person + "/sessions": ["limit=0", "cursor=x", "ordering=user__password"],
-    _v1 + "models": ["limit=0", "cursor=x", "ordering=x"],
+    _v1 + "models": ["limit=0", "cursor=x", "ordering=x", "usable=1"],
+    _v1 + "models/<uuid:pk>/access": ["user=x"],
     _v1 + "connections": ["limit=0", "cursor=x", "ordering=x"],
 }
 

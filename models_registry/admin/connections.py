@@ -19,7 +19,7 @@ from models_registry.models import Connection, EnvironmentProvider
 from models_registry.models.connection import SYSTEM
 from models_registry.services import connections
 from models_registry.services.connection_tests import Outcome, check_connection
-from models_registry.services.discovery import add_listed_models
+from models_registry.services.discovery import discover
 
 
 class ConnectionForm(ServiceForm):
@@ -85,9 +85,14 @@ class ConnectionAdmin(RegistryAdmin):
 
     @admin.action(description=_("Test"), permissions=["change"])
     def test(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
+        actor = actor_of(request)
         for connection in queryset:
-            outcome = self._tested(request, connection)
-            if outcome is not None and outcome.ok:
+            try:
+                outcome = check_connection(connection, actor=actor)
+            except AppError as error:
+                self.message_user(request, str(error), messages.ERROR)
+                continue
+            if self._worked(request, connection, outcome):
                 text = ngettext(
                     "%(name)s works: %(count)d model, %(ms)d ms.",
                     "%(name)s works: %(count)d models, %(ms)d ms.",
@@ -102,10 +107,14 @@ class ConnectionAdmin(RegistryAdmin):
 
     @admin.action(description=_("Add the models that the server lists"), permissions=["change"])
     def add_models(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
+        actor = actor_of(request)
         for connection in queryset:
-            outcome = self._tested(request, connection)
-            if outcome is not None and outcome.ok:
-                added = add_listed_models(connection, outcome.models, actor=actor_of(request))
+            try:
+                outcome, added = discover(connection, actor=actor)
+            except AppError as error:
+                self.message_user(request, str(error), messages.ERROR)
+                continue
+            if self._worked(request, connection, outcome):
                 text = ngettext("%(count)d model added.", "%(count)d models added.", len(added))
                 self.message_user(request, text % {"count": len(added)}, messages.SUCCESS)
 
@@ -127,15 +136,10 @@ class ConnectionAdmin(RegistryAdmin):
             lambda row: connections.set_enabled([row], actor=actor, enabled=enabled),
         )
 
-    def _tested(self, request: HttpRequest, connection: Connection) -> Outcome | None:
-        try:
-            outcome = check_connection(connection, actor=actor_of(request))
-        except AppError as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return None
+    def _worked(self, request: HttpRequest, connection: Connection, outcome: Outcome) -> bool:
         if not outcome.ok:
             self.message_user(request, f"{connection.name}: {outcome.detail}", messages.ERROR)
-        return outcome
+        return outcome.ok
 
 
 @admin.register(EnvironmentProvider)

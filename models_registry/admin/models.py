@@ -9,19 +9,28 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminTextInputWidget,
 )
 
+from accounts.models import User
+from accounts.names import EMAIL_CHARACTERS
+from accounts.services.people import find
+from common.admin_asking import ask
+from common.errors import NotFound
 from common.money import BILLION, as_decimal
 from models_registry.admin.base import RegistryAdmin, ServiceForm, actor_of
 from models_registry.models import ChatModel, Connection
 from models_registry.models.connection import SYSTEM
 from models_registry.services import models
+from models_registry.services.explaining import explain
 
 
 class PriceField(forms.DecimalField):
@@ -120,6 +129,21 @@ class ModelForm(ServiceForm):
         return fields
 
 
+class PersonForm(forms.Form):
+    person = forms.CharField(
+        label=_("Person"),
+        max_length=EMAIL_CHARACTERS,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_("User name or e-mail."),
+    )
+
+    def clean_person(self) -> User:
+        try:
+            return find(self.cleaned_data["person"].strip())
+        except NotFound as error:
+            raise forms.ValidationError(str(error)) from error
+
+
 @admin.register(ChatModel)
 class ChatModelAdmin(RegistryAdmin):
     form = ModelForm
@@ -139,6 +163,7 @@ class ChatModelAdmin(RegistryAdmin):
     ordering = ("name",)
     autocomplete_fields = ("connection", "users")
     actions = ("enable", "disable")
+    actions_detail = ("access",)
     fieldsets = (
         (None, {"fields": ("name", "display_name", "connection", "upstream_name", "enabled")}),
         (_("Limits"), {"fields": ("context_window", "max_output_tokens")}),
@@ -169,6 +194,42 @@ class ChatModelAdmin(RegistryAdmin):
 
     def delete_model(self, request: HttpRequest, obj: ChatModel) -> None:
         models.delete_model(obj, actor=actor_of(request))
+
+    def has_explain_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        rights = ["models_registry.view_chatmodel", "accounts.view_user"]
+        return bool(request.user.has_perms(rights))
+
+    @action(  # type: ignore[untyped-decorator]
+        description=_("Who may use it?"), url_path="access", permissions=["explain"]
+    )
+    def access(self, request: HttpRequest, object_id: str) -> TemplateResponse:
+        """For one person: may they use this model, and which rule says so?"""
+        model = self.get_object(request, object_id)
+        if model is None:
+            raise Http404
+        form = PersonForm(request.GET if "person" in request.GET else None)
+        verdict = None
+        if form.is_valid():
+            person: User = form.cleaned_data["person"]
+            found = explain(model, person)
+            title = (
+                _("%(person)s can use %(model)s.")
+                if found.usable
+                else _("%(person)s cannot use %(model)s.")
+            )
+            verdict = found.as_dict() | {
+                "title": title % {"person": person.username, "model": model.name}
+            }
+        return ask(
+            self,
+            request,
+            form,
+            title=_("Who may use %(model)s?") % {"model": model.name},
+            submit=_("Explain"),
+            back=reverse("admin:models_registry_chatmodel_change", args=[model.pk]),
+            method="get",
+            verdict=verdict,
+        )
 
     @admin.action(description=_("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[ChatModel]) -> None:

@@ -108,6 +108,28 @@ class ModelSerializer(serializers.Serializer[ChatModel]):
         return shown
 
 
+class VerdictSerializer(serializers.Serializer[Any]):
+    """Whether a person may use a model now, and by which rule."""
+
+    usable = serializers.BooleanField()
+    code = serializers.CharField(
+        help_text="own, everyone, role or person; else suspended, personal, no_access, hidden, "
+        "model_disabled, connection_disabled or key_unreadable."
+    )
+    detail = serializers.CharField()
+
+
+class ListedModelSerializer(ModelSerializer):
+    """One of a list; `reason` is there on those that cannot be used."""
+
+    reason = VerdictSerializer(required=False, read_only=True)
+
+    def to_representation(self, instance: ChatModel) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        verdict = self.context.get("verdicts", {}).get(instance.pk)
+        return shown if verdict is None else shown | {"reason": verdict.as_dict()}
+
+
 class ManagedModelSerializer(ModelSerializer):
     """A model as those see and write it who may change it."""
 
@@ -155,3 +177,7 @@ class ConnectionTestSerializer(serializers.Serializer[Any]):
     models = serializers.ListField(child=serializers.CharField(), required=False)
     code = serializers.CharField(required=False)
     detail = serializers.CharField(required=False)
+
+
+class DiscoverySerializer(ConnectionTestSerializer):
+    added = ModelSerializer(many=True, help_text="The models that were made.")

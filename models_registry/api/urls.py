@@ -10,11 +10,17 @@ _ONE: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": 
 urlpatterns = [
     path("models", ModelViewSet.as_view(_LIST), name="models"),
     path("models/<uuid:pk>", ModelViewSet.as_view(_ONE), name="model"),
+    path("models/<uuid:pk>/access", ModelViewSet.as_view({"get": "access"}), name="model-access"),
     path("connections", ConnectionViewSet.as_view(_LIST), name="connections"),
     path("connections/<uuid:pk>", ConnectionViewSet.as_view(_ONE), name="connection"),
     path(
         "connections/<uuid:pk>/test",
         ConnectionViewSet.as_view({"post": "test"}),
         name="connection-test",
+    ),
+    path(
+        "connections/<uuid:pk>/discover",
+        ConnectionViewSet.as_view({"post": "discover"}),
+        name="connection-discover",
     ),
 ]

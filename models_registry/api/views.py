@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
@@ -14,15 +17,21 @@ from accounts.api.callers import caller_of
 from accounts.models import User
 from common.api import query
 from common.api.views import ApiViewSet
+from common.errors import Invalid, PermissionDenied
 from models_registry.api.serializers import (
     ConnectionSerializer,
     ConnectionTestSerializer,
+    DiscoverySerializer,
+    ListedModelSerializer,
     ManagedModelSerializer,
     ModelSerializer,
+    VerdictSerializer,
 )
 from models_registry.models import ChatModel, Connection
 from models_registry.services import connections, models
 from models_registry.services.connection_tests import check_connection
+from models_registry.services.discovery import discover
+from models_registry.services.explaining import explain, explain_all
 
 _NOTHING = OpenApiResponse(description="Done.")
 _ORDERINGS = {
@@ -32,6 +41,10 @@ _ORDERINGS = {
     "-created_at": ("-id",),
 }
 _ORDERING = OpenApiParameter("ordering", enum=list(_ORDERINGS))
+_USABLE = OpenApiParameter(
+    "usable", bool, description="false: those open to the caller that cannot be used, and why."
+)
+_PERSON = OpenApiParameter("user", OpenApiTypes.UUID, description="Somebody else, for staff.")
 
 
 class RegistryViewSet(ApiViewSet):
@@ -100,6 +113,13 @@ class ConnectionViewSet(RegistryViewSet):
         """Ask the server for its list of models; 10 a minute for a person."""
         return Response(check_connection(self._found(pk), actor=self.user).as_dict())
 
+    @extend_schema(request=None, responses=DiscoverySerializer)
+    def discover(self, request: Request, pk: str) -> Response:
+        """Test it, and make a model of everything it lists that is not there yet."""
+        outcome, added = discover(self._found(pk), actor=self.user)
+        shown = [ModelSerializer(model).data for model in added]
+        return Response(outcome.as_dict() | {"added": shown})
+
     def _found(self, pk: str) -> Connection:
         return get_object_or_404(self.get_queryset(), pk=pk)
 
@@ -113,10 +133,16 @@ class ModelViewSet(RegistryViewSet):
     def get_queryset(self) -> QuerySet[ChatModel]:
         return ChatModel.objects.usable_by(self.user).select_related("connection")
 
-    @extend_schema(parameters=[_ORDERING], responses=ModelSerializer(many=True))
+    @extend_schema(parameters=[_ORDERING, _USABLE], responses=ListedModelSerializer(many=True))
     def list(self, request: Request) -> Response:
         """Those the caller may use; of two with one name the caller's own."""
-        return self.page(self.get_queryset(), ModelSerializer)
+        if query.boolean(request, "usable", default=True):
+            return self.page(self.get_queryset(), ModelSerializer)
+        unusable = ChatModel.objects.unusable_by(self.user).select_related("connection")
+        found = list(self.paginate_queryset(unusable) or ())
+        context = {"verdicts": explain_all(found, self.user)}
+        shown = [ListedModelSerializer(model, context=context).data for model in found]
+        return self.get_paginated_response(shown)
 
     @extend_schema(responses={201: ManagedModelSerializer})
     def create(self, request: Request) -> Response:
@@ -146,9 +172,25 @@ class ModelViewSet(RegistryViewSet):
         models.delete_model(self._found(pk), actor=self.user)
         return Response(status=204)
 
+    @extend_schema(parameters=[_PERSON], responses=VerdictSerializer)
+    def access(self, request: Request, pk: str) -> Response:
+        """May the caller use it, and by which rule? Staff may ask for somebody else."""
+        someone = query.uuid(request, "user")
+        return Response(explain(self._found(pk), self._person(someone)).as_dict())
+
+    def _person(self, pk: UUID | None) -> User:
+        if pk is None or pk == self.user.pk:
+            return self.user
+        if not self.user.has_perms(["models_registry.view_chatmodel", "accounts.view_user"]):
+            raise PermissionDenied
+        person = User.objects.get_queryset().filter(pk=pk).first()
+        if person is None:
+            raise Invalid.field("user", _("There is no such person."))
+        return person
+
     def _found(self, pk: str) -> ChatModel:
-        """One of those the caller may use or manage; no other exists."""
-        usable = ChatModel.objects.usable_by(self.user).values("pk")
+        """One of those that are open to the caller or theirs to manage; no other exists."""
+        open_ = ChatModel.objects.open_to(self.user).values("pk")
         managed = ChatModel.objects.manageable_by(self.user).values("pk")
-        theirs = ChatModel.objects.filter(Q(pk__in=usable) | Q(pk__in=managed))
+        theirs = ChatModel.objects.filter(Q(pk__in=open_) | Q(pk__in=managed))
         return get_object_or_404(theirs.select_related("connection"), pk=pk)

@@ -40,6 +40,11 @@ class ChatModelQuerySet(models.QuerySet["ChatModel"]):
         shadowed = Q(owner__isnull=True) & Exists(own)
         return self.open_to(user).enabled().exclude(shadowed)
 
+    def unusable_by(self, user: User) -> ChatModelQuerySet:
+        """Those that are theirs or open to them, and that they cannot chat with now."""
+        usable = ChatModel.objects.usable_by(user).values("pk")
+        return self.open_to(user).exclude(pk__in=usable)
+
     def manageable_by(self, user: User) -> ChatModelQuerySet:
         """Their own, and the system ones if they may see all of those."""
         own = Q(owner=user.pk)

@@ -20,10 +20,11 @@ from models_registry.models.connection import SYSTEM
 from models_registry.providers.base import Endpoint
 from models_registry.providers.factory import provider_at
 from models_registry.providers.vendors import VENDORS
+from models_registry.services.connection_tests import Outcome, check_connection
 from models_registry.services.connections import change_connection, create_connection
 from models_registry.services.endpoints import endpoint_of
 from models_registry.services.models import known_fields
-from models_registry.services.permissions import Actor
+from models_registry.services.permissions import Actor, check_system
 from models_registry.services.records import connection_target
 from models_registry.well_known import lookup
 
@@ -82,6 +83,17 @@ def add_listed_models(
             after={"models": listed, "count": len(models)},
         )
         return ChatModel.objects.bulk_create(models, batch_size=100, ignore_conflicts=True)
+
+
+def discover(connection: Connection, *, actor: Actor) -> tuple[Outcome, list[ChatModel]]:
+    """Ask the server what it offers and add what is missing; how the asking went, what was added.
+
+    Raises PermissionDenied and RateLimited.
+    """
+    if connection.owner_id is None:
+        check_system(actor, ChatModel, "add")
+    outcome = check_connection(connection, actor=actor)
+    return outcome, add_listed_models(connection, outcome.models, actor=actor)
 
 
 def _listed_model(connection: Connection, *, name: str, upstream_name: str) -> ChatModel:

@@ -2,13 +2,14 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.db import connection as database
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from models_registry.models import ChatModel, Connection, EnvironmentProvider
 from models_registry.services.endpoints import endpoint_of
-from models_registry.services.models import create_model
+from models_registry.services.models import Access, create_model
 from tests.models_registry.conftest import KEY
 from tests.models_registry.upstream import refusal
 
@@ -299,3 +300,43 @@ class TestModels:
 
 def test_members_do_not_come_in(client, mina, system_connection):
     assert client.get(CONNECTIONS).status_code == 302
+
+
+class TestWhoMayUseIt:
+    def test_is_explained_for_one_person(self, admin, system_connection, mina):
+        closed = create_model(
+            None,
+            scope="system",
+            name="few",
+            connection_id=system_connection.pk,
+            access=Access(roles=("admin",)),
+        )
+        there = f"{MODELS}{closed.pk}/access/"
+
+        assert f"{MODELS}{closed.pk}/access" in page(admin.get(f"{MODELS}{closed.pk}/change/"))
+        assert "cannot use" not in page(admin.get(there))
+        told = page(admin.get(there, {"person": "mina@example.org"}))
+        assert "mina cannot use few." in told
+        assert "admin" in told
+        assert "root can use few." in page(admin.get(there, {"person": "root"}))
+
+    @pytest.mark.parametrize("pk", ["x", "01a1feb5-f320-714b-afe6-238a0bc3ece9"])
+    def test_of_no_model_there_is_no_page(self, admin, pk):
+        assert admin.get(f"{MODELS}{pk}/access/").status_code == 404
+
+    def test_nobody_of_that_name_is_said(self, admin, system_model):
+        """M3"""
+        told = page(admin.get(f"{MODELS}{system_model.pk}/access/", {"person": "<b>no</b>"}))
+
+        assert "There is nobody of that name." in told
+        assert "<b>no</b>" not in told
+
+    def test_is_not_for_those_who_may_not_see_people(self, person, system_model):
+        viewer = person("viewer")
+        type(viewer).objects.filter(pk=viewer.pk).update(is_staff=True)
+        viewer.user_permissions.add(Permission.objects.get(codename="view_chatmodel"))
+        client = Client()
+        client.force_login(viewer)
+
+        assert "/access" not in page(client.get(f"{MODELS}{system_model.pk}/change/"))
+        assert client.get(f"{MODELS}{system_model.pk}/access/").status_code == 403

@@ -13,6 +13,7 @@ from common.commands import Answer, CliGroup, usage_error
 from common.errors import NotFound
 from common.money import as_decimal
 from models_registry.models import ChatModel
+from models_registry.services.explaining import explain, meant_by
 from models_registry.services.models import access_of, grant, set_enabled
 
 
@@ -23,6 +24,7 @@ class Command(CliGroup):
         "manage.py model disable gpt-4o",
         "manage.py model grant gpt-4o --role member --user mina",
         "manage.py model grant gpt-4o --everyone",
+        "manage.py model why gpt-4o mina",
     )
 
     def add_commands(self) -> None:
@@ -38,6 +40,10 @@ class Command(CliGroup):
         giving.add_argument("--only", action="store_true", help="No longer to everyone.")
         giving.add_argument("--role", action="append", default=[], choices=list(Role.values))
         giving.add_argument("--user", action="append", default=[], metavar="NAME")
+
+        asking = self.add("why", self.why, help="Say whether a person may use a model, and why.")
+        asking.add_argument("model", help="Its name.")
+        asking.add_argument("user", help="User name or e-mail.")
 
     def list_models(self, *, all: bool, **_options: Any) -> Answer:  # noqa: A002 the option's name
         models = ChatModel.objects.select_related("connection", "owner").order_by("name", "id")
@@ -74,6 +80,12 @@ class Command(CliGroup):
             "roles": list(access.roles),
             "users": [str(each) for each in access.users],
         }
+
+    def why(self, *, model: str, user: str, **_options: Any) -> Answer:
+        person = find(user)
+        meant = meant_by(model, person)
+        told = {"model": meant.name, "scope": meant.scope, "user": person.username}
+        return told | explain(meant, person).as_dict()
 
 
 def _found(name: str) -> ChatModel:

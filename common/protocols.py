@@ -18,7 +18,9 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
-from wsproto.events import BytesMessage, Ping, TextMessage
+from wsproto.connection import ConnectionState
+from wsproto.events import BytesMessage, Ping, RejectConnection, RejectData, TextMessage
+from wsproto.utilities import RemoteProtocolError
 
 from common import errors, request_log
 from common.addresses import client_address
@@ -59,6 +61,12 @@ class HttpProtocol(HttpToolsProtocol):
         )
 
 
+class _OtherVersion(errors.Invalid):
+    """A WebSocket of a version that nobody speaks."""
+
+    status = 426
+
+
 class _Flood(Exception):
     """The peer sends what no honest client does; the rest of its data is not looked at."""
 
@@ -82,9 +90,38 @@ class SocketProtocol(WSProtocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            super().data_received(data)
+            if self.conn.state is ConnectionState.CONNECTING:
+                self._shake_hands(data)
+            else:
+                super().data_received(data)
         except _Flood:
             self.drop()
+
+    def _shake_hands(self, data: bytes) -> None:
+        """Refuse what is no handshake with a problem; uvicorn's refusal is empty, and for a host
+        that is no name it is a traceback."""
+        try:
+            self.conn.receive_data(data)
+        except (RemoteProtocolError, UnicodeError) as malformed:
+            hint: Any = getattr(malformed, "event_hint", None) or RejectConnection(status_code=400)
+            kind = _OtherVersion if hint.status_code == _OtherVersion.status else errors.Invalid
+            refusal = kind(_("This is not a valid WebSocket handshake."))
+            headers, body = bare_answer(
+                refusal, request_id=request_id_from(""), Connection="close"
+            )
+            self.transport.write(
+                self.conn.send(
+                    RejectConnection(
+                        status_code=refusal.status,
+                        headers=[*headers, *hint.headers],
+                        has_body=True,
+                    )
+                )
+                + self.conn.send(RejectData(data=body))
+            )
+            self.transport.close()
+        else:
+            self.handle_events()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)

@@ -212,6 +212,32 @@ def test_what_is_no_http_is_refused_with_a_problem(shared_server):
     assert shared_server.log.count(problem["request_id"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("request_head", "expected"),
+    [
+        (head("GET", "/ws/chat", *HANDSHAKE[:2], HANDSHAKE[3]), 400),
+        (head("GET", "/ws/chat", *HANDSHAKE[:3]), 400),
+        (head("POST", "/ws/chat", *HANDSHAKE), 400),
+        (head("GET", "/ws/chat", *HANDSHAKE, host="xn--\N{LATIN SMALL LETTER SHARP S}"), 400),
+        (head("GET", "/ws/chat", *HANDSHAKE[:2], "Sec-WebSocket-Version: 8", HANDSHAKE[3]), 426),
+    ],
+    ids=["no version", "no key", "no GET", "strange host", "another version"],
+)
+def test_what_is_no_handshake_is_refused_with_a_problem(shared_server, request_head, expected):
+    """W13"""
+    answer = ask(shared_server, request_head)
+    lines, _, body = answer.partition(b"\r\n\r\n")
+    headers = lines.lower().split(b"\r\n")
+
+    assert status(answer) == expected
+    assert b"content-type: application/problem+json" in headers
+    assert b"x-content-type-options: nosniff" in headers
+    assert expected == 400 or b"sec-websocket-version: 13" in headers
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (expected, "invalid")
+    assert f"x-request-id: {problem['request_id']}".encode() in headers
+
+
 def test_nothing_of_all_this_left_a_traceback(shared_server):
     """Above all rows: no input causes a 500. Runs last in this file."""
     assert "Traceback" not in shared_server.log

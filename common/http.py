@@ -26,7 +26,17 @@ from common.reachable import may_reach
 
 URL_CHARACTERS = 500
 
-_URL = re.compile(r"https?://[A-Za-z0-9.\-_\[\]:]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?", re.I)
+# No empty or climbing segment, in the clear or escaped: which address those mean is for every
+# client and server to decide anew. Of escapes only spaces and other scripts are of use.
+_URL = re.compile(
+    r"""
+    https?:// (?: \[[0-9a-f:.]+\] | [a-z0-9._-]+ ) (?: :[0-9]+ )?
+    (?: / (?! (?: \. | %2e ){1,2} (?: / | $ ) )
+        (?: [a-z0-9._~:@+=,-] | %20 | %[89a-f][0-9a-f] )+ )*
+    /?
+    """,
+    re.IGNORECASE | re.VERBOSE | re.ASCII,
+)
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 _PORTS = frozenset({80, 443, *range(1_024, 65_536)})
 _RESOLVE_SECONDS = 5
@@ -111,7 +121,11 @@ def check_url(url: str, *, staff: bool, field: str = "base_url", resolve: bool =
     parts = _split(url)
     if parts is None:
         raise Invalid.field(
-            field, _("Give a web address without user name, query or fragment: https://host/v1.")
+            field,
+            _(
+                "Give a plain web address like https://host/v1: "
+                "no user name, query, fragment, dots for folders or unusual signs."
+            ),
         )
     if parts.scheme.lower() == "http" and not allow_private:
         raise Invalid.field(field, _("The address must begin with https://."))

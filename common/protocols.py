@@ -106,9 +106,7 @@ class SocketProtocol(WSProtocol):
             hint: Any = getattr(malformed, "event_hint", None) or RejectConnection(status_code=400)
             kind = _OtherVersion if hint.status_code == _OtherVersion.status else errors.Invalid
             refusal = kind(_("This is not a valid WebSocket handshake."))
-            headers, body = bare_answer(
-                refusal, request_id=request_id_from(""), Connection="close"
-            )
+            headers, body = bare_answer(refusal, request_id=request_id_from(""), Connection="close")
             self.transport.write(
                 self.conn.send(
                     RejectConnection(

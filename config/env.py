@@ -7,6 +7,7 @@ ends a start with a sentence and not with a traceback.
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,11 @@ _env = environ.FileAwareEnv()
 
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 _FALSE = frozenset({"0", "false", "no", "off", "n", "f"})
+# What stands in links as it is; a name in another script has a form in ASCII too (xn--…).
+_WEB_ADDRESS = re.compile(
+    r"https?://(\[[0-9a-f:.]+\]|[a-z0-9][a-z0-9._-]*)(:[0-9]+)?(/[a-z0-9~_-][a-z0-9._~-]*)*/?",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +110,13 @@ def web_address(name: str, default: str = "") -> str:
         return default
     try:
         parts = urlsplit(value)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        sound = bool(_WEB_ADDRESS.fullmatch(value)) and parts.port != 0
     except ValueError:
         sound = False
-    if not sound or "@" in value:
+    if not sound:
         note(name, "it is not a web address", f"For example {name}=https://chat.example.com.")
         return default
-    return value.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}".rstrip("/")
 
 
 def report_address(name: str) -> str:

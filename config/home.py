@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
@@ -37,6 +37,13 @@ def home(request: HttpRequest) -> HttpResponse:
         "info": f"{settings.PUBLIC_URL}/info",
     }
     return HttpResponse(orjson.dumps(places), content_type="application/json")
+
+
+@csrf_exempt
+@require_safe
+def admin(request: HttpRequest) -> HttpResponse:
+    """For whoever leaves its slash away, as the API's addresses do."""
+    return redirect("admin:index")
 
 
 @csrf_exempt

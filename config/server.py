@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import signal
 import socket
 import sys
@@ -14,17 +13,19 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
+import structlog
 import uvicorn
 from django.conf import settings
 from django.core.signals import request_started
 from django.db import close_old_connections, reset_queries
 
+from chat.turns.runner import runner
 from common import lifecycle
 from common.metrics import loop_lag_seconds
 from common.protocols import HttpProtocol, SocketProtocol
 from config import jobs
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 _THREADS = 32
 _LAG_STEP_SECONDS = 0.25
@@ -73,6 +74,8 @@ class Server(uvicorn.Server):
             self.when_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Not where the signal came in: there it could fall into the middle of another line.
+        logger.info("The server drains.", turns=len(runner.turns), seconds=lifecycle.grace())
         await self._drain()
         if not lifecycle.hurried:
             # Balancers have seen that we are not ready before the port refuses them.
@@ -81,6 +84,7 @@ class Server(uvicorn.Server):
         if self.lag_task is not None:
             self.lag_task.cancel()
         await super().shutdown(sockets)
+        logger.info("The server has ended.", seconds=round(time.monotonic() - self.asked_at, 1))
 
     async def _drain(self) -> None:
         while True:

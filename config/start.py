@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shlex
 import socket
 import sys
 import time
@@ -185,7 +186,7 @@ def greeting(*, administrators: bool) -> str:
         "address": f"{settings.HOST}:{settings.PORT}",
         "database": "SQLite" if database["ENGINE"].endswith("sqlite3") else "PostgreSQL",
         "folder": settings.DATA_DIR,
-        "command": f"{_python()} manage.py create_admin",
+        "command": shlex.join([_here(sys.executable), _here(sys.argv[0]), "create_admin"]),
     }
     lines = [
         _("Parley %(version)s is ready: %(url)s"),
@@ -197,11 +198,7 @@ def greeting(*, administrators: bool) -> str:
     return "\n".join(line % known for line in lines)
 
 
-def _python() -> str:
-    """As one types it in the project's folder."""
-    own = Path(sys.executable)
-    return (
-        str(own.relative_to(settings.BASE_DIR))
-        if own.is_relative_to(settings.BASE_DIR)
-        else "python"
-    )
+def _here(program: str) -> str:
+    """A path as one types it in the folder where the server was started."""
+    path, folder = Path(program).absolute(), Path.cwd()
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)

@@ -17,6 +17,7 @@ urlpatterns = [
     path("info", system.info, name="info"),
     path("metrics", system.metrics, name="metrics"),
     path("api/v1/schema", home.schema, name="schema"),
+    path("admin", home.admin),
     path("admin/", admin.site.urls),
     path("api/v1/", include("chat.api.urls")),
     path("api/v1/", include("models_registry.api.urls")),

@@ -111,6 +111,7 @@ _message = _v1 + "messages/<uuid:message_id>"
 ROUTES = [
     # seen from outside
     Route("GET", "", open=True),
+    Route("GET", "admin", open=True, status=302),
     Route("GET", "docs", open=True),
     Route("GET", "redoc", open=True),
     Route("GET", "health", open=True),

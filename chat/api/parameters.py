@@ -45,6 +45,15 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
     return read
 
 
+def _only(number: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if value != number or not isinstance(value, int) or isinstance(value, bool):
+            raise _OutOfRange(_("Only %(number)d is possible.") % {"number": number})
+        return number
+
+    return read
+
+
 def _stops(value: Any) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if (
@@ -67,7 +76,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "frequency_penalty": _number(-2, 2),
     "seed": _whole(-INTEGER_AT_MOST, INTEGER_AT_MOST),
     "stop": _stops,
-    "n": _whole(1, 1),
+    "n": _only(1),
 }
 NAMES = frozenset(_READERS)
 

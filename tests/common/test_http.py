@@ -158,6 +158,19 @@ class TestAtSave:
             "https://8.8.8.8/\x00",
             "https://8.8.8.8\\@127.0.0.1/",
             "https://8.8.8.8/a b",
+            "https://8.8.8.8/../..",
+            "https://8.8.8.8/v1/%2E%2e/x",
+            "https://8.8.8.8/./v1",
+            "https://8.8.8.8/v1/%zz",
+            "https://8.8.8.8/v1/%00",
+            "https://8.8.8.8/v1%0d%0aHost:x",
+            "https://8.8.8.8/v1//x",
+            "https://8.8.8.8/v1;('*')",
+            "https://8.8.8.8:",
+            "https://8.8.8.8:/v1",
+            "https://-8.8.8.8/",
+            "https://a..b/",
+            "https://[8.8.8.8]/",
             "\thttps://8.8.8.8/",
             "https://exämple.org/",
             "https://8.8.8.8/" + "x" * 500,
@@ -169,6 +182,13 @@ class TestAtSave:
         for staff in (False, True):
             with pytest.raises(Invalid):
                 check_url(url, staff=staff)
+
+    @pytest.mark.parametrize(
+        "path",
+        ["", "/", "/v1", "/v1/", "/a~b_c.d-e/x:y@z/k=1,2+3", "/caf%C3%A9%20x/v1", "/.well/..x"],
+    )
+    def test_paths_that_are_allowed(self, path):
+        check_url(f"https://8.8.8.8{path}", staff=False)
 
     @pytest.mark.parametrize("port", ["", ":80", ":443", ":1024", ":11434", ":65535"])
     def test_ports_that_are_allowed(self, port):

@@ -166,6 +166,13 @@ async def test_the_reference_runs_scripts_by_nonce_and_from_here(path):
     assert "unsafe-eval" not in policy
 
 
+async def test_the_admin_is_found_without_its_slash():
+    request = Request("GET", "/admin")
+    await request.read()
+
+    assert (request.status, request.headers["location"]) == (302, "/admin/")
+
+
 async def test_the_admin_has_a_policy_of_its_own():
     """X3."""
     request = Request("GET", "/admin/login/")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from config import env
 from tests.server import ROOT, environment
 
 SHOW = """
@@ -133,3 +134,34 @@ def test_cookies_are_bound_to_their_host_on_https(read):
     assert https["SESSION_COOKIE_SECURE"] is True
     assert http["SESSION_COOKIE_SECURE"] is False
     assert https["SESSION_COOKIE_HTTPONLY"] is http["SESSION_COOKIE_HTTPONLY"] is True
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("https://chat.example.com", "https://chat.example.com"),
+        ("http://[::1]:8000/parley/", "http://[::1]:8000/parley"),
+        ("HTTPS://Xn--caf-dma.example/a-b_c.d/~e", "https://xn--caf-dma.example/a-b_c.d/~e"),
+        ("https://chat.example.com/../..", None),
+        ("https://chat.example.com/./x", None),
+        ("https://chat.example.com//x", None),
+        ("https://chat.example.com/?x=1", None),
+        ("https://chat.example.com/#x", None),
+        ("https://chat example.com", None),
+        ("https://chat.example.com/a b", None),
+        ("https://chat.example.com/<b>", None),
+        ("https://chat.example.com:99999", None),
+        ("https://chat.example.com:0", None),
+        ("https://café.example", None),
+        ("https://me@chat.example.com", None),
+        ("chat.example.com", None),
+    ],
+)
+def test_a_web_address_is_one_that_stands_in_links_as_it_is(monkeypatch, value, kept):
+    monkeypatch.setattr(env, "problems", [])
+    monkeypatch.setenv("PUBLIC_URL", value)
+
+    found = env.web_address("PUBLIC_URL", "http://localhost:8000")
+
+    assert found == (kept or "http://localhost:8000")
+    assert [problem.name for problem in env.problems] == ([] if kept else ["PUBLIC_URL"])

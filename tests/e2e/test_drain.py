@@ -34,6 +34,9 @@ def test_sigterm_turns_ready_off_and_keeps_the_port_open(server_at):
 
         assert server.wait(seconds=20) == -signal.SIGTERM
         assert "Traceback" not in server.log
+        _before, _, since = server.log.partition("The server drains.")
+        assert "turns=0" in since.splitlines()[0]
+        assert "The server has ended." in since
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from rest_framework.exceptions import ValidationError
 
+from chat.api.parameters import read_parameters
 from models_registry.providers.base import Finished, TextDelta
 from tests.asgi import Request
 
@@ -51,6 +53,13 @@ async def test_parameters_have_ranges(
     assert request.status == (201 if allowed else 400)
     if not allowed:
         assert list(answer["errors"]) == [f"parameters.{name}"]
+
+
+def test_a_range_of_one_number_is_told_as_that_number():
+    with pytest.raises(ValidationError) as refused:
+        read_parameters({"n": 2})
+
+    assert refused.value.detail == {"n": ["Only 1 is possible."]}
 
 
 async def test_parameters_of_ours_never_get_through(serving, token, path, script):

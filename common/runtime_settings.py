@@ -8,11 +8,23 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
+from constance import config
 from constance import settings as constance_settings
 from constance.backends.database import DatabaseBackend
+from constance.models import Constance
 from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from common.changeable import Value
+from common.errors import Invalid
+
+Check = Callable[[Value], None]
+
+_checks: dict[str, Check] = {}
 
 
 class Backend(DatabaseBackend):  # type: ignore[misc]  # Constance has no types
@@ -41,6 +53,8 @@ class Backend(DatabaseBackend):  # type: ignore[misc]  # Constance has no types
     def set(self, key: str, value: Any) -> None:
         super().set(key, value)
         self.forget()
+        # Whoever read in between, past the transaction, has kept the old value.
+        transaction.on_commit(self.forget)
 
     def forget(self) -> None:
         """Read anew at the next look."""
@@ -54,3 +68,42 @@ class Backend(DatabaseBackend):  # type: ignore[misc]  # Constance has no types
                 self._kept = self.mget(list(constance_settings.CONFIG))
                 self._read_at = now
             return self._kept
+
+
+def checked_by(name: str) -> Callable[[Check], Check]:
+    """Decorates what raises Invalid for a value that only an app can judge."""
+
+    def register(check: Check) -> Check:
+        _checks[name] = check
+        return check
+
+    return register
+
+
+def check(name: str, value: Any) -> Value:
+    """`value` itself; raises Invalid where there is no such setting, or it cannot hold this."""
+    changeable = settings.CHANGEABLE.get(name)
+    if changeable is None:
+        raise Invalid.field(name, _("There is no such setting."))
+    sound: Value = changeable.check(name, value)
+    if name in _checks:
+        _checks[name](sound)
+    return sound
+
+
+def stored() -> set[str]:
+    """Names of those that somebody stored."""
+    known = settings.CHANGEABLE.keys()
+    return set(Constance.objects.filter(key__in=known).values_list("key", flat=True))
+
+
+def unset(name: str) -> None:
+    """Back to the environment's value."""
+    Constance.objects.filter(key=name).delete()
+    forget()
+    transaction.on_commit(forget)
+
+
+def forget() -> None:
+    """Have this process read anew at the next look."""
+    config._backend.forget()  # noqa: SLF001 Constance has no other way to its backend

@@ -101,7 +101,7 @@ def overruled(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[Ch
             checks.Warning(
                 _("%(name)s: the stored setting %(stored)s is used instead.")
                 % {"name": name.upper(), "stored": name},
-                hint=_("Change it in /admin/, under Settings, or leave the variable out."),
+                hint=_("Forget it with manage.py settings reset, or leave the variable out."),
                 id="parley.W030",
             )
             for name in settings.CONSTANCE_CONFIG

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import django_stubs_ext
 from django.utils.translation import gettext_lazy as _
 
+from common.changeable import Changeable
 from common.security_headers import PAGES
 from config import env
 from config.admin_site import UNFOLD  # noqa: F401 read by name
@@ -47,6 +48,7 @@ ALLOWED_HOSTS = env.words(
 )
 CORS_ORIGINS = env.words("CORS_ORIGINS")
 TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+SITE_NAME = env.text("SITE_NAME", "Parley")
 SINGLE_USER = env.switch("SINGLE_USER", default=False)
 REGISTRATION_OPEN = env.switch("REGISTRATION_OPEN", default=True)
 ADMIN_USERNAME = env.text("ADMIN_USERNAME")
@@ -241,11 +243,41 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", f"Parley <parley@{_ow
 EMAIL_TIMEOUT = 10
 
 # Changed while it runs: the first value is the environment's, a stored one wins.
+CHANGEABLE = {
+    "site_name": Changeable(
+        SITE_NAME,
+        _("What this deployment is called, for clients to show."),
+        is_public=True,
+        characters=NAME_CHARACTERS,
+    ),
+    "registration_open": Changeable(
+        REGISTRATION_OPEN, _("May newcomers make an account?"), is_public=True
+    ),
+    "default_model": Changeable(
+        DEFAULT_MODEL,
+        _("The model that is used where none is named; empty: the first usable one."),
+        is_public=True,
+        characters=200,
+        may_be_empty=True,
+    ),
+    "running_turns_per_user": Changeable(
+        RUNNING_TURNS_PER_USER,
+        _("How many answers of one person are written at once, in each process."),
+        low=1,
+        high=100_000,
+    ),
+    "hold_output_tokens": Changeable(
+        HOLD_OUTPUT_TOKENS,
+        _("Tokens set aside for an answer where the request names no maximum."),
+        low=1,
+        high=1_000_000,
+    ),
+}
 CONSTANCE_BACKEND = "common.runtime_settings.Backend"
 CONSTANCE_CONFIG = {
-    "registration_open": (REGISTRATION_OPEN, _("May newcomers make an account?"), bool),
-    "default_model": (DEFAULT_MODEL, _("The model that is used where none is named."), str),
+    name: (found.first, found.label, found.kind) for name, found in CHANGEABLE.items()
 }
+CONSTANCE_SUPERUSER_ONLY = False  # the permission to change them can be given to others
 RUNTIME_SETTINGS_SECONDS = 5
 
 # Seen from outside

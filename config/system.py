@@ -60,7 +60,7 @@ async def ready(request: HttpRequest) -> HttpResponse:
 def info(request: HttpRequest) -> HttpResponse:
     return _json(
         {
-            "name": "Parley",
+            "name": config.site_name,
             "version": settings.VERSION,
             "registration_open": bool(config.registration_open),
             "single_user": False,  # a client that reads true would not sign in

@@ -8,3 +8,4 @@ class ModelsRegistryConfig(AppConfig):
 
     def ready(self) -> None:
         from models_registry import checks, startup  # noqa: F401, PLC0415 they need the models
+        from models_registry.services import routing  # noqa: F401, PLC0415 it judges a setting

@@ -102,6 +102,13 @@ _PERSON = {
     "password": PASSWORD,
     "roles": ["agent"],
 }
+_SETTINGS = {
+    "site_name": "Ours",
+    "registration_open": False,
+    "default_model": "echo",
+    "running_turns_per_user": 20,
+    "hold_output_tokens": 1_024,
+}
 
 _v1 = "api/v1/"
 _person = _v1 + "users/<uuid:user_id>"
@@ -162,6 +169,8 @@ ROUTES = [
     Route("DELETE", _person, 204, managed=True),
     Route("GET", _person + "/sessions", managed=True),
     Route("DELETE", _person + "/sessions", 204, managed=True),
+    Route("GET", _v1 + "settings", open=True),
+    Route("PATCH", _v1 + "settings", body=_SETTINGS, managed=True),
     # models
     Route("GET", _v1 + "models"),
     Route("POST", _v1 + "models", 201, _MODEL),

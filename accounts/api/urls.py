@@ -1,7 +1,7 @@
 from django.urls import path
 
 from accounts.api import schema  # noqa: F401 registers itself
-from accounts.api.views import door, own, people
+from accounts.api.views import door, own, people, settings
 
 urlpatterns = [
     path("auth/register", door.RegisterView.as_view()),
@@ -26,4 +26,5 @@ urlpatterns = [
         "users/<uuid:user_id>/sessions",
         people.PersonSessionsViewSet.as_view({"get": "list", "delete": "destroy"}),
     ),
+    path("settings", settings.SettingsView.as_view()),
 ]

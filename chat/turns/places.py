@@ -7,8 +7,6 @@ import time
 from collections.abc import Container
 from uuid import UUID
 
-from django.conf import settings
-
 # No commit takes longer, in seconds.
 _COMMIT_SECONDS = 60
 
@@ -20,11 +18,11 @@ class Places:
         self._lock = threading.Lock()
         self._taken: dict[UUID, tuple[UUID | None, float]] = {}
 
-    def take(self, turn_id: UUID, user_id: UUID | None) -> bool:
-        """Count a turn that is about to be committed; False when all places are taken."""
+    def take(self, turn_id: UUID, user_id: UUID | None, *, most: int) -> bool:
+        """Count a turn that is about to be committed; False when `most` places are taken."""
         with self._lock:
             taken = sum(each == user_id for each, _since in self._taken.values())
-            if taken >= settings.RUNNING_TURNS_PER_USER:
+            if taken >= most:
                 return False
             self._taken[turn_id] = (user_id, time.monotonic())
             return True

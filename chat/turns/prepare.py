@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
+from constance import config
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -55,7 +56,7 @@ class Asked:
     def answer_tokens(self) -> int:
         """Room that the answer is expected to need."""
         route = self.routes[0]
-        wanted = self.parameters.get("max_tokens") or settings.HOLD_OUTPUT_TOKENS
+        wanted: int = self.parameters.get("max_tokens") or config.hold_output_tokens
         return min(wanted, route.max_output_tokens or wanted)
 
 

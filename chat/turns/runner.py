@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import structlog
+from constance import config
 from django.conf import settings
 
 from chat.models import Turn
@@ -132,7 +133,8 @@ class Runner:
 
     def take_place(self, ref: TurnRef) -> bool:
         """Count a turn, about to be committed, among those its person runs in this process (E5)."""
-        return self._places.take(ref.turn_id, ref.user_id)
+        most = config.running_turns_per_user
+        return self._places.take(ref.turn_id, ref.user_id, most=most)
 
     def stop(self, turn_id: UUID, reason: str) -> bool:
         """End the provider phase of one of our turns; False when it is not ours. Any thread."""

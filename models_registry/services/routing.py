@@ -8,9 +8,12 @@ from uuid import UUID
 from constance import config
 from django.conf import settings
 from django.db.models import F, Q
+from django.utils.translation import gettext as _
 
+from common import runtime_settings
+from common.changeable import Value
 from common.crypto import Undecryptable
-from common.errors import NotFound
+from common.errors import Invalid, NotFound
 from common.statements import SelectWith
 from models_registry.errors import ModelUnavailable
 from models_registry.models import ChatModel
@@ -53,6 +56,13 @@ def resolve_model(user: User, name: str | None) -> ChatModel:
 
 def _of_name(user: User, name: str) -> ChatModel | None:
     return _named.first(user=user.pk, name=name)
+
+
+@runtime_settings.checked_by("default_model")
+def check_default_model(name: Value) -> None:
+    """Raise Invalid unless a system model has this name and is switched on."""
+    if name and not ChatModel.objects.enabled().filter(owner=None, name=name).exists():
+        raise Invalid.field("default_model", _("No system model of this name is switched on."))
 
 
 def _default_model(user: User) -> ChatModel:

@@ -50,7 +50,7 @@ def test_one_more_than_may_run_at_once_is_refused_and_leaves_nothing(
     assert read(send_message(alice, one_more.id, content="Hi").ref)[-1]["message"]
 
 
-def test_a_turn_may_end_while_another_thread_counts(settings):
+def test_a_turn_may_end_while_another_thread_counts():
     """One counts in a request's thread, the other ends on the loop."""
     places, ended, taken = Places(), uuid4(), uuid4()
 
@@ -63,21 +63,20 @@ def test_a_turn_may_end_while_another_thread_counts(settings):
 
         __hash__ = UUID.__hash__
 
-    places.take(ended, Counted(int=1))
-    places.take(uuid4(), UUID(int=2))
+    places.take(ended, Counted(int=1), most=50)
+    places.take(uuid4(), UUID(int=2), most=50)
 
-    assert places.take(taken, UUID(int=1))
+    assert places.take(taken, UUID(int=1), most=50)
 
 
-def test_a_place_is_given_back_once_its_turn_has_ended(settings):
-    settings.RUNNING_TURNS_PER_USER = 1
+def test_a_place_is_given_back_once_its_turn_has_ended():
     places, person, turn = Places(), uuid4(), uuid4()
 
-    assert places.take(turn, person)
-    assert not places.take(uuid4(), person)
+    assert places.take(turn, person, most=1)
+    assert not places.take(uuid4(), person, most=1)
     places.give_back(turn)
 
-    assert places.take(uuid4(), person)
+    assert places.take(uuid4(), person, most=1)
 
 
 def test_stateless_turns_count_too(alice, model, script, settings):

@@ -1,0 +1,30 @@
+"""The deployment's settings as serializers: one field for each that `config.settings` lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from common.api.fields import LineField, SwitchField, WholeNumberField
+from common.changeable import Changeable
+
+
+def _field(found: Changeable, **options: Any) -> serializers.Field[Any, Any, Any, Any]:
+    options |= {"required": False, "help_text": found.label}
+    if found.kind is bool:
+        return SwitchField(**options)
+    if found.kind is int:
+        return WholeNumberField(min_value=found.low, max_value=found.high, **options)
+    return LineField(max_length=found.characters, allow_blank=found.may_be_empty, **options)
+
+
+def _serializer(name: str, **options: Any) -> type[serializers.Serializer[Any]]:
+    fields = {each: _field(found, **options) for each, found in settings.CHANGEABLE.items()}
+    return type(name, (serializers.Serializer,), fields)
+
+
+# Those that are not public are shown to who may change them, and missing for others.
+SettingsSerializer = _serializer("SettingsSerializer")
+SettingsChangesSerializer = _serializer("SettingsChangesSerializer", allow_null=True)

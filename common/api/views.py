@@ -17,6 +17,7 @@ from rest_framework.viewsets import GenericViewSet
 from common import errors, rates
 from common.addresses import address_key, client_address
 from common.api import query
+from common.api.renderers import JSONRenderer
 from common.problems import as_app_error, problem_response
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,8 @@ class ApiMixin:
         final = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
         if not isinstance(final, Response):
             return final  # type: ignore[no-any-return]
+        # Whatever was asked for: a stream is made by its view, all else is JSON.
+        final.content_type = JSONRenderer.media_type
         final.render()
         plain = HttpResponse(final.content, status=final.status_code, headers=dict(final.items()))
         plain.cookies = final.cookies

@@ -143,14 +143,15 @@ async def test_a_reader_that_leaves_at_any_moment_loses_nothing_that_was_prepare
     for _ in range(steps):
         await asyncio.sleep(0.0005)
     await stream.leave()
-    while await Turn.objects.filter(status="running").aexists():
-        await asyncio.sleep(0.01)
 
-    for message in [each async for each in Message.objects.filter(role="assistant")]:
-        assert (message.status, message.content) == ("complete", "Hello")
+    # The view may still begin its turn: what counts is the last look, not the first.
+    answers = Message.objects.filter(role="assistant").values_list("status", "content")
     async with asyncio.timeout(5):
-        while alice.user.pk in Slot._held:  # noqa: SLF001
+        found = [each async for each in answers]
+        while alice.user.pk in Slot._held or ("streaming", "") in found:  # noqa: SLF001
             await asyncio.sleep(0.01)
+            found = [each async for each in answers.all()]
+    assert set(found) <= {("complete", "Hello")}
 
 
 async def test_a_stream_over_the_cap_is_refused_before_the_first_byte(
@@ -268,45 +269,6 @@ async def test_many_readers_join_at_any_moment_and_all_read_the_same(serving, to
 
     for number, events in enumerate(read):
         assert events == [event for event in whole if event["seq"] > number]
-
-
-async def test_who_accepts_json_alone_gets_json_at_the_end(serving, token, path, script):
-    """E9."""
-    script(TextDelta("a"), Finished("stop"))
-
-    asks_json = {"Accept": "application/json"}
-    sent = Request("POST", path, token=token, body=HI, headers=asks_json)
-    body = await sent.json()
-    again = Request(
-        "GET", f"messages/{body['message']['id']}/stream", token=token, headers=asks_json
-    )
-
-    assert (sent.status, body["message"]["content"]) == (201, "a")
-    assert (await again.json())["content"] == "a"
-
-
-@pytest.mark.parametrize(
-    "accept", ["*/*", "text/*", "application/json, text/plain, */*", "text/event-stream", ""]
-)
-async def test_who_takes_a_stream_at_all_gets_it(serving, token, path, script, accept):
-    """Libraries list JSON first; the address says that it streams."""
-    script(TextDelta("a"), Finished("stop"))
-
-    stream = Request("POST", path, token=token, body=HI, headers={"Accept": accept})
-
-    assert text_of(await stream.events()) == "a"
-
-
-async def test_head_is_answered_with_headers_and_nothing_more(serving, token, alice, path, script):
-    """E9: and holds no place among the streams."""
-    whole = await told(script, path, token)
-
-    head = Request("HEAD", f"messages/{whole[0]['message_id']}/stream", token=token)
-
-    assert await head.read() == b""
-    assert (head.status, head.headers["content-type"]) == (200, "text/event-stream")
-    assert (await Request("HEAD", path, token=token).begun()) == 405
-    assert alice.user.pk not in Slot._held  # noqa: SLF001
 
 
 async def test_refusals_of_a_stream_are_problems(serving, token, stranger, path):

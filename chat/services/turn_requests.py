@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from chat.turns.prepare import begin_stateless, choose_model
 from common import rates
 from common.db import write_transaction
 from common.errors import Conflict, NotFound
+from models_registry.services.routing import resolve_model
 from models_registry.tokens import count_messages
 
 if TYPE_CHECKING:
@@ -62,16 +64,17 @@ def send_message(
     `parent_id` None begins a new branch at the root. Raises NotFound, Invalid, Conflict (a turn
     is running), IdempotencyConflict, RateLimited, ModelUnavailable, Unavailable.
     """
-    claim = Claim.of(
+    claim = Claim(
         caller.sender,
         idempotency_key,
         f"send:{conversation_id}",
         {
             "content": content,
             "parent_id": "newest" if isinstance(parent_id, Unset) else parent_id,
-            "model": model,
             "parameters": parameters or {},
         },
+        model,
+        partial(_default_model, caller, pk=conversation_id),
     )
 
     def begin() -> TurnRef:
@@ -91,8 +94,9 @@ def send_to_new_conversation(
     idempotency_key: str = "",
 ) -> TurnStarted:
     """The same in a conversation that is made for it, in the same transaction."""
-    fields = {"content": content, "model": model, "parameters": parameters or {}}
-    claim = Claim.of(caller.sender, idempotency_key, "send:new", fields)
+    fields = {"content": content, "parameters": parameters or {}}
+    default = partial(_default_model, caller)
+    claim = Claim(caller.sender, idempotency_key, "send:new", fields, model, default)
 
     def begin() -> TurnRef:
         asked = choose_model(caller.user, model, parameters or {})
@@ -113,8 +117,14 @@ def regenerate(
     idempotency_key: str = "",
 ) -> TurnStarted:
     """Answer once more what this answer answers; it becomes one of several siblings."""
-    fields = {"model": model, "parameters": parameters or {}}
-    claim = Claim.of(caller.sender, idempotency_key, f"regenerate:{message_id}", fields)
+    claim = Claim(
+        caller.sender,
+        idempotency_key,
+        f"regenerate:{message_id}",
+        {"parameters": parameters or {}},
+        model,
+        partial(_default_model, caller, messages=message_id),
+    )
 
     def begin() -> TurnRef:
         old = answered_by(caller, message_id)
@@ -138,8 +148,9 @@ def chat_once(
     idempotency_key: str = "",
 ) -> TurnStarted:
     """A turn over `messages` (OpenAI's shape) that leaves no conversation behind."""
-    fields = {"messages": messages, "model": model, "parameters": parameters or {}}
-    claim = Claim.of(caller.sender, idempotency_key, "chat", fields)
+    fields = {"messages": messages, "parameters": parameters or {}}
+    default = partial(_default_model, caller)
+    claim = Claim(caller.sender, idempotency_key, "chat", fields, model, default)
     if earlier := _earlier(caller, claim):
         return earlier
     asked = choose_model(caller.user, model, parameters or {})
@@ -180,6 +191,13 @@ def turns_begun_since(user_ids: Collection[UUID], since: datetime) -> list[TurnR
 def _once(caller: Caller, claim: Claim, begin: Callable[[], TurnRef]) -> TurnStarted:
     """Run `begin` in a transaction, or join the turn that the same key began."""
     return _earlier(caller, claim) or _begin(claim, begin)
+
+
+def _default_model(caller: Caller, **conversation: UUID) -> str:
+    """The name of the model that answers where none is named, in this conversation if in one."""
+    theirs = Conversation.objects.visible_to(caller.user).filter(**conversation)
+    named = theirs.values_list("model", flat=True).first() if conversation else None
+    return named or resolve_model(caller.user, None).name
 
 
 def _earlier(caller: Caller, claim: Claim) -> TurnStarted | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,18 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A caller's key for one operation with one body. An empty key claims nothing."""
+    """A caller's key for one operation with one body. An empty key claims nothing.
+
+    `fields` are the validated ones, whatever the transport, less the model: `model` is the one
+    that the request names, "" for none, and `default_model` tells which that means now.
+    """
 
     sender: str
     key: str
     operation: str
-    body_hash: str
-
-    @classmethod
-    def of(cls, sender: str, key: str, operation: str, fields: dict[str, Any]) -> Claim:
-        """`fields` are the validated ones with defaults filled in, whatever the transport."""
-        body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS, default=str)
-        return cls(sender, key, operation, hashlib.sha256(body).hexdigest())
+    fields: dict[str, Any]
+    model: str
+    default_model: Callable[[], str]
 
     def earlier_turn(self) -> Turn | None:
         """The turn that this key began, or None; raises IdempotencyConflict for another request.
@@ -54,7 +55,7 @@ class Claim:
             with write_transaction():
                 record.delete()
             return None
-        if (record.operation, record.body_hash) != (self.operation, self.body_hash):
+        if record.operation != self.operation or not self._says_what_began(record):
             raise IdempotencyConflict()
         return record.turn
 
@@ -65,9 +66,28 @@ class Claim:
                 sender=self.sender,
                 key=self.key,
                 operation=self.operation,
-                body_hash=self.body_hash,
+                body_hash=self._hash(self.model),
                 turn_id=turn_id,
             )
+
+    def _says_what_began(self, record: IdempotencyRecord) -> bool:
+        """The same words, or the same with the model named in one of the two only.
+
+        The words come first: a default that has changed makes a repetition no other request.
+        """
+        if record.body_hash == self._hash(self.model):
+            return True
+        used = record.turn.model
+        other = "" if self.model else used
+        return record.body_hash == self._hash(other) and used == (
+            self.model or self.default_model()
+        )
+
+    def _hash(self, model: str) -> str:
+        body = orjson.dumps(
+            self.fields | {"model": model}, option=orjson.OPT_SORT_KEYS, default=str
+        )
+        return hashlib.sha256(body).hexdigest()
 
 
 def expired() -> QuerySet[IdempotencyRecord]:

@@ -65,13 +65,15 @@ def test_the_same_request_again_is_the_same_turn(alice, conversation, script):
     "other",
     [
         {"content": "Ho"},
-        {"content": "Hi", "model": "echo"},
+        {"content": "Hi", "model": "other"},
+        {"content": "Ho", "model": "echo"},
         {"content": "Hi", "parameters": {"temperature": 1}},
         {"content": "Hi", "parent_id": None},
     ],
 )
 def test_another_body_under_the_same_key_is_refused(alice, conversation, script, other):
     """T1: bound to the operation and its fields."""
+    make_model("other")
     answer(script)
     read(send_message(alice, conversation.id, content="Hi", idempotency_key="k").ref)
 
@@ -79,6 +81,68 @@ def test_another_body_under_the_same_key_is_refused(alice, conversation, script,
         send_message(alice, conversation.id, idempotency_key="k", **other)
 
     assert Message.objects.count() == 2
+
+
+@pytest.fixture(params=["send", "new", "chat", "regenerate"])
+def ask(request, alice, conversation, script):
+    """Ask by one of the roads, naming a model or not."""
+    messages = [{"role": "user", "content": "Hi"}]
+    old = None
+    if request.param == "regenerate":
+        answer(script)
+        ref = send_message(alice, conversation.id, content="Hi").ref
+        read(ref)
+        old = ref.message_id
+
+    def asked(**named):
+        match request.param:
+            case "send":
+                found = send_message(alice, conversation.id, content="Hi", **named)
+            case "new":
+                found = send_to_new_conversation(alice, content="Hi", **named)
+            case "chat":
+                found = chat_once(alice, messages=messages, **named)
+            case _:
+                found = regenerate(alice, old, **named)
+        read(found.ref)
+        return found
+
+    return asked
+
+
+@pytest.mark.parametrize(("first", "again"), [("", "echo"), ("echo", "")])
+def test_a_model_that_is_named_is_the_same_as_one_that_is_meant(ask, script, first, again):
+    """T1: requests that mean the same are the same."""
+    answer(script)
+    begun = ask(model=first, idempotency_key="k")
+
+    repeated = ask(model=again, idempotency_key="k")
+
+    assert repeated.joined
+    assert repeated.ref == begun.ref
+
+
+def test_a_request_is_the_same_when_what_it_left_out_has_changed(alice, conversation, ask, script):
+    """T1: the default counts that was one when the turn began."""
+    make_model("other")
+    answer(script)
+    ask(idempotency_key="k")
+    Conversation.objects.update(model="other")
+
+    assert ask(idempotency_key="k").joined
+    assert ask(model="echo", idempotency_key="k").joined
+    with pytest.raises(IdempotencyConflict):
+        ask(model="other", idempotency_key="k")
+
+
+def test_a_model_that_was_named_is_not_the_one_that_is_meant_now(alice, conversation, ask, script):
+    make_model("other")
+    answer(script)
+    ask(model="other", idempotency_key="k")
+    Conversation.objects.update(model="echo")
+
+    with pytest.raises(IdempotencyConflict):
+        ask(idempotency_key="k")
 
 
 def test_another_operation_under_the_same_key_is_refused(alice, conversation, script):

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from common.errors import AppError
+from common.errors import AppError, Unavailable
 
 
 class IdempotencyConflict(AppError):
     code = "idempotency_conflict"
     status = 409
     title = _("This Idempotency-Key belongs to another request.")
+
+
+class TurnCutOff(Unavailable):
+    """What an answer was interrupted by: the process that wrote it was stopped, or died."""
+
+    title = _("The answer was cut off because the server was stopped or restarted.")

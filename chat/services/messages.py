@@ -90,7 +90,9 @@ def edit_message(caller: Caller, message_id: UUID, content: str) -> dict[str, An
             raise NotFound()
         is_being_written = Turn.objects.running().filter(message_id=message_id).exists()
         if is_being_written:
-            raise Conflict()
+            raise Conflict(
+                _("This message is still being written. Stop it first, or wait for its end.")
+            )
         message = update_returning(
             Message,
             where={"id": message_id},

@@ -35,7 +35,7 @@ class StoredTurn:
 
 
 def stored_turn(ref: TurnRef) -> StoredTurn | None:
-    """What is stored of the turn, or None when it, or its conversation, is gone."""
+    """What is stored of the turn, or None when it, or its message, is gone."""
     turn = Turn.objects.select_related("message").filter(pk=ref.turn_id).first()
     if turn is None or (ref.conversation_id and turn.message is None):
         return None
@@ -60,8 +60,8 @@ def stored_turn(ref: TurnRef) -> StoredTurn | None:
 
 
 def gone(message_id: UUID, seq: int) -> Event:
-    """The end of a turn whose conversation was deleted."""
-    return events.error(message_id, seq, NotFound.code, str(_("The conversation was deleted.")))
+    """The end of a turn whose message was deleted, alone or with its whole conversation."""
+    return events.error(message_id, seq, NotFound.code, str(_("The message was deleted.")))
 
 
 def moved_on(seen: dict[TurnRef, int]) -> list[TurnRef]:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from django.conf import settings
 
+from chat.errors import TurnCutOff
 from chat.models import Turn
 from chat.streams.hub import hub
 from chat.turns import tools
 from chat.turns.jobs import Outcome
-from common.errors import AppError, Internal, Unavailable
+from common.errors import AppError, Internal
 from models_registry import cooldown
 from models_registry.errors import (
     ModelUnavailable,
@@ -74,7 +75,7 @@ async def provider_phase(turn: RunningTurn) -> Outcome:
 def settle_cut(turn: RunningTurn, outcome: Outcome) -> None:
     """What it means that the phase was ended from outside."""
     if turn.cut == Turn.StopReason.SHUTDOWN:
-        outcome.status, outcome.error = Turn.Status.INTERRUPTED, Unavailable()
+        outcome.status, outcome.error = Turn.Status.INTERRUPTED, TurnCutOff()
     elif turn.cut:
         outcome.status, outcome.error = Turn.Status.STOPPED, None
 

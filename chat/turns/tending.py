@@ -10,10 +10,10 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 
+from chat.errors import TurnCutOff
 from chat.models import Turn
 from chat.turns.closing import close_turn
 from common.db import in_thread
-from common.errors import Unavailable
 
 logger = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ class Tender:
 
     async def _close(self, turn_id: UUID) -> None:
         try:
-            closed = await close_turn(turn_id, status=Turn.Status.INTERRUPTED, error=Unavailable())
+            closed = await close_turn(turn_id, status=Turn.Status.INTERRUPTED, error=TurnCutOff())
         except Exception:  # one bad row must not keep the others from being tended
             logger.exception("turn_not_tended", turn=str(turn_id))
             return

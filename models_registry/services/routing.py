@@ -15,6 +15,7 @@ from common.changeable import Value
 from common.crypto import Undecryptable
 from common.errors import Invalid, NotFound
 from common.statements import SelectWith
+from common.text import excerpt
 from models_registry.errors import ModelUnavailable
 from models_registry.models import ChatModel
 from models_registry.providers.base import Prices, Route
@@ -48,7 +49,8 @@ def resolve_model(user: User, name: str | None) -> ChatModel:
         return _default_model(user)
     model = _of_name(user, name)
     if model is None:
-        raise NotFound()
+        no_model = _("There is no model %(name)s that you may use.") % {"name": excerpt(name)}
+        raise NotFound(no_model, errors={"model": [no_model]})
     if not (model.enabled and model.connection.enabled):
         raise ModelUnavailable()
     return model

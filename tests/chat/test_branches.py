@@ -209,7 +209,7 @@ def test_an_answer_that_is_being_written_cannot_be_edited(alice, conversation, s
     script(TextDelta("So far"), gate, Finished("stop"))
     ref = send_message(alice, conversation.id, content="Hi").ref
 
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="still being written"):
         edit_message(alice, ref.message_id, "Mine")
 
     gate.open()

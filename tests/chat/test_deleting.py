@@ -53,13 +53,24 @@ def test_a_conversation_goes_with_its_messages_and_its_turn(
 ):
     delete_conversation(alice, conversation.id)
 
-    assert read(running)[-1]["code"] == "not_found"
+    end = read(running)[-1]
+    assert (end["code"], end["detail"]) == ("not_found", "The message was deleted.")
     assert not Conversation.objects.exists()
     assert not Message.objects.exists()
     settled_as_stopped(running)
     until(lambda: running.turn_id not in runner.turns, "the owner let go")
     assert script.closed_early == 1
     assert [each for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+def test_the_reader_of_a_message_that_is_deleted_is_told_that_it_was_the_message(
+    alice, conversation, running
+):
+    delete_message(alice, running.message_id)
+
+    end = read(running)[-1]
+    assert (end["code"], end["detail"]) == ("not_found", "The message was deleted.")
+    assert Conversation.objects.exists()
 
 
 def test_nothing_is_written_back_by_the_owner(alice, conversation, running):

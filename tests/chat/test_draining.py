@@ -59,6 +59,7 @@ def test_a_turn_that_does_not_is_interrupted_with_its_text(alice, conversation, 
     assert turn_row(ref).status == "interrupted"
     message = Message.objects.get(pk=ref.message_id)
     assert (message.content, message.error_code) == ("So far", "unavailable")
+    assert "cut off because the server was stopped or restarted" in message.error_detail
     assert message.completion_tokens
     assert Hold.objects.get().status == Hold.Status.SETTLED
     assert read(ref)[-1]["message"]["status"] == "interrupted"

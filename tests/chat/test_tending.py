@@ -83,6 +83,7 @@ async def test_a_turn_that_does_not_move_for_thirty_seconds_is_interrupted(left,
     message = await in_thread(Message.objects.get)(pk=left.message_id)
     assert (message.status, message.content, message.reasoning) == ("interrupted", "So far", "Hm.")
     assert message.error_code == "unavailable"
+    assert "cut off because the server was stopped or restarted" in message.error_detail
     assert message.completion_tokens
     assert message.usage_estimated
     assert (await in_thread(Hold.objects.get)()).status == "settled"

@@ -54,8 +54,10 @@ class TestNames:
         create_model(mina, scope="personal", name="mine", connection_id=hers.pk)
         make("closed", access=Access(users=(mina.pk,)))
 
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound) as refusal:
             resolve_model(boris, name)
+
+        assert str(refusal.value) == f"There is no model {name} that you may use."
 
     def test_access_taken_away_stops_the_next_turn(self, boris, system_model):
         """A7"""

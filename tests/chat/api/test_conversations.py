@@ -238,7 +238,10 @@ def test_a_model_that_is_not_the_callers_makes_no_conversation(rest, model):
     """A2."""
     answer = rest("post", "conversations", {"model": "no-such-model"})
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    found = answer.json()
+    assert (answer.status_code, found["code"]) == (404, "not_found")
+    assert found["errors"]["model"] == [found["detail"]]
+    assert "no model no-such-model" in found["detail"]
     assert Conversation.objects.count() == 0
 
 

@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 class ChatConfig(AppConfig):
     name = "chat"
-    verbose_name = _("Chat")
+    verbose_name = _("Conversations")
 
     def ready(self) -> None:
         from chat import ageing, receivers  # noqa: F401, PLC0415 they need the models

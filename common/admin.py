@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied as Forbidden
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
@@ -20,6 +21,13 @@ from common.errors import AppError, PermissionDenied
 
 # Those that Django's filters put into their links.
 _OPERATORS = frozenset({"exact", "in", "isnull", "isempty", "gte", "lt"})
+
+
+_HELP = {
+    "id": _lazy("What the API and the logs call this row."),
+    "created_at": _lazy("When the row was made."),
+    "updated_at": _lazy("When the row was last changed."),
+}
 
 
 def _asked_by(offered: Any) -> str:
@@ -30,15 +38,24 @@ def _asked_by(offered: Any) -> str:
 
 
 class UncountedAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
-    """An operator's list that never counts its table: it may hold millions of rows.
+    """An operator's list that never counts or sorts its table: it may hold millions of rows.
 
-    An id typed into the search box is looked up as one, in `id_fields`, by index.
+    An id typed into the search box is looked up as one, in `id_fields`, by index. `help_texts`
+    say what the fields of the page mean, those that are only shown too.
     """
 
     paginator = InfinitePaginator
     show_full_result_count = False
     list_per_page = 50
+    sortable_by: list[str] | tuple[str, ...] | None = ()
     id_fields: tuple[str, ...] = ("id",)
+    help_texts: Mapping[str, Any] = {}
+
+    def get_form(
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        kwargs.setdefault("help_texts", {**_HELP, **self.help_texts})
+        return super().get_form(request, obj, change=change, **kwargs)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """What `list_filter` offers and nothing else.

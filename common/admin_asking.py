@@ -51,7 +51,7 @@ def ask(
         "form": form,
         "rows": named[:_ROWS_NAMED],
         "more": len(named) > _ROWS_NAMED,
-        "submit": submit,
+        "submit_text": submit,
         "method": method,
         "kept": kept,
         "verdict": verdict,

@@ -13,6 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 def _may_view(model: str) -> Any:
     app, name = model.split(".")
+    if model == "constance.config":
+        return lambda request: request.user.is_superuser
 
     def permission(request: HttpRequest) -> bool:
         user: Any = request.user
@@ -26,8 +28,70 @@ def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": link, "permission": _may_view(model)}
 
 
-def _section(title: Any, *items: dict[str, Any]) -> dict[str, Any]:
-    return {"title": title, "separator": True, "items": list(items)}
+# What the side bar and the first page show, in this order: each model once.
+SECTIONS: list[tuple[Any, list[tuple[Any, str, str]]]] = [
+    (
+        _("People"),
+        [
+            (_("People"), "person", "accounts.user"),
+            (_("Roles"), "badge", "auth.group"),
+            (_("Devices"), "devices", "accounts.signin"),
+            (_("Failed sign-ins"), "gpp_bad", "accounts.signinfailures"),
+        ],
+    ),
+    (
+        _("Models"),
+        [
+            (_("Models"), "neurology", "models_registry.chatmodel"),
+            (_("Connections"), "cable", "models_registry.connection"),
+            (_("From the environment"), "terminal", "models_registry.environmentprovider"),
+        ],
+    ),
+    (
+        _("Conversations"),
+        [
+            (_("Conversations"), "forum", "chat.conversation"),
+            (_("Messages"), "chat", "chat.message"),
+            (_("Turns"), "play_circle", "chat.turn"),
+        ],
+    ),
+    (
+        _("System"),
+        [
+            (_("Settings"), "tune", "constance.config"),
+            (_("Audit trail"), "history", "accounts.auditentry"),
+            (_("Usage records"), "receipt_long", "quotas.usagerecord"),
+            (_("Holds"), "hourglass", "quotas.hold"),
+            (_("Outgoing mail"), "mail", "accounts.outgoingmail"),
+            (_("Mailed links"), "link", "accounts.maillink"),
+            (_("Idempotency records"), "repeat", "chat.idempotencyrecord"),
+        ],
+    ),
+]
+
+
+def sections(app_list: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Django's list of apps with their models, sorted into ours. What no section names comes last,
+    under its own app."""
+    models = {
+        f"{app['app_label']}.{model['object_name']}".lower(): model
+        for app in app_list
+        for model in app["models"]
+    }
+    found = []
+    for number, (title, items) in enumerate(SECTIONS):
+        shown = [
+            {**models.pop(label), "name": name} for name, _icon, label in items if label in models
+        ]
+        if shown:
+            url = shown[0]["admin_url"] or ""
+            found.append(
+                {"name": title, "app_label": f"section-{number}", "app_url": url, "models": shown}
+            )
+    for app in app_list:
+        if left := [model for model in app["models"] if model in models.values()]:
+            found.append({**app, "models": left})
+    return found
 
 
 _static = lazy(static, str)
@@ -82,40 +146,8 @@ UNFOLD: dict[str, Any] = {
         "show_search": False,
         "show_all_applications": False,
         "navigation": [
-            _section(
-                _("People"),
-                _item(_("People"), "person", "accounts.user"),
-                _item(_("Roles"), "badge", "auth.group"),
-                _item(_("Devices"), "devices", "accounts.signin"),
-                _item(_("Failed sign-ins"), "gpp_bad", "accounts.signinfailures"),
-                _item(_("Audit trail"), "history", "accounts.auditentry"),
-                _item(_("Mail"), "mail", "accounts.outgoingmail"),
-            ),
-            _section(
-                _("Models"),
-                _item(_("Connections"), "cable", "models_registry.connection"),
-                _item(_("Models"), "neurology", "models_registry.chatmodel"),
-            ),
-            _section(
-                _("Chat"),
-                _item(_("Conversations"), "forum", "chat.conversation"),
-                _item(_("Messages"), "chat", "chat.message"),
-                _item(_("Turns"), "play_circle", "chat.turn"),
-            ),
-            _section(
-                _("Usage"),
-                _item(_("Usage records"), "receipt_long", "quotas.usagerecord"),
-                _item(_("Holds"), "hourglass", "quotas.hold"),
-            ),
-            _section(
-                _("Deployment"),
-                {
-                    "title": _("Settings"),
-                    "icon": "tune",
-                    "link": reverse_lazy("admin:constance_config_changelist"),
-                    "permission": lambda request: request.user.is_superuser,
-                },
-            ),
+            {"title": title, "separator": True, "items": [_item(*item) for item in items]}
+            for title, items in SECTIONS
         ],
     },
 }

@@ -28,6 +28,16 @@ class HoldAdmin(ReadOnlyAdmin):
         "settled_at",
     )
 
+    help_texts = {
+        "turn_id": _("The turn it was set aside for."),
+        "subjects": _("Whose limits it counts against."),
+        "status": _("Held while the turn runs, settled once at its end."),
+        "tokens": _("What was set aside."),
+        "money": _("The same as money, by the prices of that time."),
+        "created_at": _("When the turn began."),
+        "settled_at": _("When it was settled; empty while it is held."),
+    }
+
     @admin.display(description=_("cost"))
     def money(self, hold: Hold) -> str:
         return as_decimal(hold.cost)
@@ -71,6 +81,27 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         "seconds",
         "first_token_seconds",
     )
+
+    help_texts = {
+        "turn_id": _("The turn that used it."),
+        "user_id": _("Who asked; stays when that person is erased."),
+        "subjects": _("Whose limits it counts against."),
+        "purpose": _("Why the model was asked."),
+        "model": _("The model that was asked for."),
+        "answered_by": _("The model that answered: the same one, or a fallback."),
+        "outcome": _("How the turn ended."),
+        "prompt_tokens": _("What was sent to the model."),
+        "completion_tokens": _("What the model wrote."),
+        "cached_tokens": _("How much of what was sent the provider had in its cache."),
+        "reasoning_tokens": _("How much of what it wrote was thinking."),
+        "estimated": _("Counted by us: the provider sent no count, or an absurd one."),
+        "input_price": _("Billionths per 1,000,000 tokens, as it was at that time."),
+        "output_price": _("Billionths per 1,000,000 tokens, as it was at that time."),
+        "money": _("What it cost."),
+        "started_at": _("When the turn began: it belongs to the limits of that time."),
+        "seconds": _("How long the turn took."),
+        "first_token_seconds": _("How long its first token took."),
+    }
 
     @admin.display(description=_("cost"))
     def money(self, record: UsageRecord) -> str:

@@ -9,8 +9,9 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -20,6 +21,7 @@ from unfold.widgets import (
 
 from accounts.models import Letter, Role, User
 from accounts.services import mails, passwords, people, profile, registration
+from common import admin_asking
 from common.admin import ServiceAdmin
 from common.errors import AppError
 from common.text import is_line
@@ -44,9 +46,13 @@ class PersonForm(forms.ModelForm[User]):
         required=False,
         choices=[("", "—"), *settings.LANGUAGES],
         widget=UnfoldAdminSelectWidget,
+        help_text=_("In which Parley speaks to them; empty: as their browser asks."),
     )
     roles = forms.MultipleChoiceField(
-        label=_("Roles"), choices=_roles, widget=UnfoldAdminCheckboxSelectMultipleWidget
+        label=_("Roles"),
+        choices=_roles,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=_("At least one. You give and take only roles that you hold."),
     )
 
     class Meta:
@@ -90,6 +96,7 @@ class NewPersonForm(PersonForm):
         label=_("Password"),
         strip=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text=_("At least 8 characters, not common and not like the name."),
     )
 
     class Meta:
@@ -124,6 +131,15 @@ class NewPersonForm(PersonForm):
         """The service has made the person already."""
 
 
+class RolesForm(forms.Form):
+    roles = forms.MultipleChoiceField(
+        label=_("Roles"),
+        choices=_roles,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=_("They replace the present ones. You give and take only roles that you hold."),
+    )
+
+
 @admin.register(User)
 class UserAdmin(ServiceAdmin):
     form = PersonForm
@@ -132,7 +148,18 @@ class UserAdmin(ServiceAdmin):
     search_fields = ("username", "email", "display_name")
     search_help_text = _("User name, e-mail or display name")
     ordering = ("-id",)
-    actions = ("suspend", "activate", "sign_out", "send_reset_link")
+    actions = ("suspend", "activate", "change_roles", "sign_out", "send_reset_link")
+    help_texts = {
+        "username": _("3 to 64 letters, digits and . _ - of one script. It never changes."),
+        "email": _("For signing in and for mail. The old address is told of a change."),
+        "display_name": _("How others see them; empty: the user name."),
+        "timezone": _("A name like Europe/Berlin."),
+        "is_active": _("Suspended people cannot sign in; the list's actions change it."),
+        "email_verified_at": _("When they proved that the address is theirs."),
+        "pending_email": _("A new address that counts once they confirm it."),
+        "last_login": _("When they signed in last."),
+        "created_at": _("When the account was made."),
+    }
     readonly_fields = (
         "username",
         "is_active",
@@ -167,7 +194,7 @@ class UserAdmin(ServiceAdmin):
         return self.readonly_fields if obj else ()
 
     def get_form(
-        self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
         if obj is None:
             kwargs["form"] = NewPersonForm
@@ -205,6 +232,25 @@ class UserAdmin(ServiceAdmin):
     def activate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         actor = actor_of(request)
         self.for_each(request, queryset, lambda user: people.activate(user, actor=actor))
+
+    @admin.action(description=_("Change roles …"), permissions=["change"])
+    def change_roles(
+        self, request: HttpRequest, queryset: QuerySet[User]
+    ) -> TemplateResponse | None:
+        form = admin_asking.answer(request, RolesForm)
+        if not form.is_valid():
+            return admin_asking.ask(
+                self,
+                request,
+                form,
+                title=_("Change roles"),
+                text=_("These people get exactly the roles that you choose:"),
+                submit=_("Change"),
+                rows=queryset,
+            )
+        actor, roles = actor_of(request), form.cleaned_data["roles"]
+        self.for_each(request, queryset, lambda user: people.set_roles(user, roles, actor=actor))
+        return None
 
     @admin.action(description=_("Sign out everywhere"), permissions=["change"])
     def sign_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

@@ -27,7 +27,13 @@ class RoleAdmin(UncountedAdmin):
     list_display = ("name",)
     search_fields = ("name",)
     ordering = ("name",)
+    fields = ("name", "permissions")
     filter_horizontal = ("permissions",)
+    compressed_fields = False  # two wide boxes side by side
+    help_texts = {
+        "name": _("What people are given. The four that Parley comes with keep their names."),
+        "permissions": _("What whoever has this role may do. Administrators may do everything."),
+    }
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
         return ("name",) if obj and obj.name in Role.values else ()
@@ -98,6 +104,16 @@ class SignInAdmin(ReadOnlyAdmin, ServiceAdmin):
     search_fields = ("user__username", "user__email", "client", "address")
     ordering = ("-id",)
     actions = ("end",)
+    help_texts = {
+        "user": _("Whose device it is."),
+        "client": _("What it said of itself."),
+        "address": _("Where it signed in from."),
+        "created_at": _("When it signed in."),
+        "last_used_at": _("When it was last seen."),
+        "expires_at": _("When it has to sign in again, however often it is used."),
+        "idle_expires_at": _("When it has to sign in again, unless it is used before."),
+        "revoked_at": _("When it was signed out."),
+    }
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_user")
@@ -119,6 +135,12 @@ class OutgoingMailAdmin(ReadOnlyAdmin):
     list_filter = ("letter",)
     search_fields = ("address",)
     ordering = ("-id",)
+    help_texts = {
+        "letter": _("What it says. The text itself, with its link, is not kept."),
+        "address": _("Where it goes."),
+        "due_at": _("When it is tried next."),
+        "attempts": _("How often it was tried."),
+    }
 
 
 @admin.register(MailLink)
@@ -129,6 +151,12 @@ class MailLinkAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     search_fields = ("user__username", "address")
     ordering = ("-id",)
+    help_texts = {
+        "user": _("Whom it was sent to. The link itself is kept as a digest only."),
+        "purpose": _("What it is good for, once."),
+        "address": _("Where it was sent."),
+        "expires_at": _("From when on it does nothing."),
+    }
 
 
 @admin.register(SignInFailures)
@@ -136,6 +164,11 @@ class SignInFailuresAdmin(ReadOnlyAdmin):
     """Who they are is not told: a subject is a digest. Deleting one opens its door."""
 
     fields = ("scope", "window_start", "count")
+    help_texts = {
+        "scope": _("What was counted: an account at an address, an account, or an address."),
+        "window_start": _("When counting began."),
+        "count": _("Wrong passwords since then. Deleting the row opens this door again."),
+    }
     list_display = ("scope", "window_start", "count")
     list_filter = ("scope",)
     ordering = ("-window_start",)

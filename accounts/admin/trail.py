@@ -29,7 +29,7 @@ class ActionFilter(admin.SimpleListFilter):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "actor", "what", "target", "address", "client")
+    list_display = ("created_at", "actor", "what", "target", "address")
     list_filter = (ActionFilter, "created_at")
     search_fields = ("actor_id",)
     search_help_text = _("A user name, an e-mail or an id")
@@ -49,6 +49,22 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         "client",
         "request_id",
     )
+
+    help_texts = {
+        "created_at": _("When it happened."),
+        "actor": _("Who did it; the deployment itself, for commands and jobs."),
+        "actor_id": _("Stays when that person is erased."),
+        "what": _("What happened."),
+        "action": _("The word for it that programs know."),
+        "target_kind": _("To what kind of thing."),
+        "target_id": _("Its id."),
+        "target_label": _("What it was called."),
+        "before": _("What changed, as it was. Secrets and what people wrote are never here."),
+        "after": _("The same, as it became; for a private reading, the reason."),
+        "address": _("Where it came from."),
+        "client": _("The program it came by."),
+        "request_id": _("Finds it in the log."),
+    }
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str

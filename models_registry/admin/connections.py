@@ -65,6 +65,12 @@ class ConnectionAdmin(RegistryAdmin):
     search_help_text = _("Name or address")
     ordering = ("-id",)
     actions = ("test", "add_models", "enable", "disable")
+    help_texts = {
+        "name": _("What staff call it."),
+        "provider": _("Which protocol it speaks."),
+        "base_url": _("Where its server is; empty: the vendor's own. Saving does not connect."),
+        "enabled": _("Off: none of its models can be used."),
+    }
     fieldsets = ((None, {"fields": ("name", "provider", "base_url", "api_key", "enabled")}),)
 
     @admin.display(description=_("Key"))
@@ -149,6 +155,11 @@ class EnvironmentProviderAdmin(ReadOnlyAdmin):
     list_display = ("provider", "connection", "listed_at", "created_at")
     list_select_related = ("connection",)
     ordering = ("provider",)
+    help_texts = {
+        "provider": _("Named by a variable like OPENAI_API_KEY."),
+        "connection": _("The connection that was made of it; empty once that was deleted."),
+        "listed_at": _("When its models were read; empty until that worked once."),
+    }
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(super(ReadOnlyAdmin, self).has_delete_permission(request, obj))

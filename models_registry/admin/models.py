@@ -2,146 +2,25 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
-from unfold.widgets import (
-    UnfoldAdminCheckboxSelectMultipleWidget,
-    UnfoldAdminDecimalFieldWidget,
-    UnfoldAdminTextInputWidget,
-)
 
 from accounts.models import User
-from accounts.names import EMAIL_CHARACTERS
-from accounts.services.people import find
-from common.admin_asking import ask
-from common.errors import NotFound
-from common.money import BILLION, as_decimal
-from models_registry.admin.base import RegistryAdmin, ServiceForm, actor_of
-from models_registry.models import ChatModel, Connection
+from common.admin_asking import answer, ask
+from common.money import as_decimal
+from models_registry.admin.base import RegistryAdmin, actor_of
+from models_registry.admin.forms import ModelForm, PersonForm, RolesForm
+from models_registry.models import ChatModel
 from models_registry.models.connection import SYSTEM
 from models_registry.services import models
 from models_registry.services.explaining import explain
-
-
-class PriceField(forms.DecimalField):
-    """Money per 1,000,000 tokens in the form, integer billionths in the table."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            min_value=0,
-            max_digits=16,
-            decimal_places=9,
-            required=False,
-            widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}),
-            help_text=_("Per 1,000,000 tokens. Empty: as known of this model, else 0."),
-            **kwargs,
-        )
-
-    def prepare_value(self, value: Any) -> Any:
-        return as_decimal(value) if isinstance(value, int) else value
-
-    def clean(self, value: Any) -> Any:
-        amount = super().clean(value)
-        return None if amount is None else int(Decimal(amount) * BILLION)
-
-
-class ModelForm(ServiceForm):
-    input_price = PriceField(label=_("Input price"))
-    output_price = PriceField(label=_("Output price"))
-    roles = forms.ModelMultipleChoiceField(
-        Group.objects.order_by("name"),
-        label=_("Roles"),
-        required=False,
-        widget=UnfoldAdminCheckboxSelectMultipleWidget,
-    )
-    fallbacks = forms.CharField(
-        label=_("Fallbacks"),
-        required=False,
-        widget=UnfoldAdminTextInputWidget,
-        help_text=_("Names of models, separated by commas, in the order they are tried."),
-    )
-
-    class Meta:
-        model = ChatModel
-        fields = (
-            "name",
-            "display_name",
-            "connection",
-            "upstream_name",
-            "enabled",
-            "context_window",
-            "max_output_tokens",
-            "everyone",
-            "roles",
-            "users",
-        )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "connection" in self.fields:
-            choice: Any = self.fields["connection"]
-            choice.queryset = Connection.objects.system()
-        if "upstream_name" in self.fields:
-            self.fields["upstream_name"].required = False
-        ids = self.instance.fallbacks
-        names = {str(row.pk): row.name for row in ChatModel.objects.filter(pk__in=ids)}
-        self.initial["fallbacks"] = ", ".join(names[each] for each in ids if each in names)
-
-    def clean_fallbacks(self) -> list[str]:
-        names = [name.strip() for name in self.cleaned_data["fallbacks"].split(",")]
-        wanted = [name for name in names if name]
-        self.told(lambda: models.fallback_ids(self.instance, wanted))
-        return wanted
-
-    def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        others = ChatModel.objects.filter(owner=None, name=name).exclude(pk=self.instance.pk)
-        if others.exists():
-            raise forms.ValidationError(_("A model of this name exists already."))
-        return name
-
-    def _post_clean(self) -> None:
-        """The service has checked, and sets what is stored."""
-
-    def for_service(self) -> dict[str, Any]:
-        """The cleaned fields by the service's names; what was left empty is left out."""
-        fields = dict(self.cleaned_data)
-        fields["connection_id"] = fields.pop("connection").pk
-        fields["access"] = models.Access(
-            everyone=fields.pop("everyone"),
-            roles=tuple(group.name for group in fields.pop("roles")),
-            users=tuple(user.pk for user in fields.pop("users")),
-        )
-        fields["upstream_name"] = fields["upstream_name"] or fields["name"]
-        for name in ("input_price", "output_price"):
-            if fields[name] is None:
-                del fields[name]
-        return fields
-
-
-class PersonForm(forms.Form):
-    person = forms.CharField(
-        label=_("Person"),
-        max_length=EMAIL_CHARACTERS,
-        widget=UnfoldAdminTextInputWidget,
-        help_text=_("User name or e-mail."),
-    )
-
-    def clean_person(self) -> User:
-        try:
-            return find(self.cleaned_data["person"].strip())
-        except NotFound as error:
-            raise forms.ValidationError(str(error)) from error
 
 
 @admin.register(ChatModel)
@@ -162,7 +41,18 @@ class ChatModelAdmin(RegistryAdmin):
     search_help_text = _("Name")
     ordering = ("name",)
     autocomplete_fields = ("connection", "users")
-    actions = ("enable", "disable")
+    actions = ("enable", "disable", "open_to_roles")
+    help_texts = {
+        "name": _("What people choose it by. One name, one model of the deployment."),
+        "display_name": _("What people see; empty: the name."),
+        "connection": _("Where it is reached."),
+        "upstream_name": _("What the provider is asked for; empty: the name."),
+        "enabled": _("Off: nobody can use it."),
+        "context_window": _("Tokens that fit in, question and answer together; empty: not known."),
+        "max_output_tokens": _("The longest answer in tokens; empty: not known."),
+        "everyone": _("Everybody who is signed in may use it."),
+        "users": _("These people may use it, whatever their roles."),
+    }
     actions_detail = ("access",)
     fieldsets = (
         (None, {"fields": ("name", "display_name", "connection", "upstream_name", "enabled")}),
@@ -238,6 +128,26 @@ class ChatModelAdmin(RegistryAdmin):
     @admin.action(description=_("Disable"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[ChatModel]) -> None:
         self._switch(request, queryset, enabled=False)
+
+    @admin.action(description=_("Open to roles …"), permissions=["change"])
+    def open_to_roles(
+        self, request: HttpRequest, queryset: QuerySet[ChatModel]
+    ) -> TemplateResponse | None:
+        form = answer(request, RolesForm)
+        if not form.is_valid():
+            return ask(
+                self,
+                request,
+                form,
+                title=_("Open to roles"),
+                text=_("Whoever has one of the roles may use these models. Nobody loses a right:"),
+                submit=_("Open"),
+                rows=queryset,
+            )
+        actor = actor_of(request)
+        roles = [group.name for group in form.cleaned_data["roles"]]
+        self.for_each(request, queryset, lambda row: models.grant(row, actor=actor, roles=roles))
+        return None
 
     def _switch(
         self, request: HttpRequest, queryset: QuerySet[ChatModel], *, enabled: bool

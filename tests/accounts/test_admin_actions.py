@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
-from accounts.models import Letter, OutgoingMail, SignInFailures, User
-from accounts.services import mails
+from accounts.models import AuditEntry, Letter, OutgoingMail, SignInFailures, User
+from accounts.services import mails, people
 from accounts.signals import user_erasing
 from tests.accounts.conftest import Api, page
 
@@ -149,3 +149,41 @@ class TestRecords:
         assert Group.objects.filter(name="agent").exists()
         desk.post(page("auth_group_delete", own.pk), {"post": "yes"})
         assert not Group.objects.filter(name="auditors").exists()
+
+
+class TestChangingRoles:
+    def act(self, desk, users, **answer):
+        data = {"action": "change_roles", "_selected_action": [str(user.pk) for user in users]}
+        url = page("accounts_user_changelist")
+        return desk.post(url, data | answer, follow=True).content.decode()
+
+    def test_asks_which_and_changes_nothing_yet(self, desk, mina):
+        html = self.act(desk, [mina])
+
+        assert "mina" in html
+        assert 'name="roles"' in html
+        assert people.roles_of(mina) == ["member"]
+
+    def test_gives_exactly_these(self, desk, mina, person):
+        """M6"""
+        olga = person("olga")
+
+        self.act(desk, [mina, olga], answered="yes", roles=["agent", "supervisor"])
+
+        for user in (mina, olga):
+            assert people.roles_of(User.objects.get(pk=user.pk)) == ["supervisor", "agent"]
+        assert AuditEntry.objects.filter(action="user.roles_changed").count() == 2
+
+    def test_none_is_no_answer(self, desk, mina):
+        html = self.act(desk, [mina], answered="yes")
+
+        assert "This field is required." in html
+        assert people.roles_of(mina) == ["member"]
+
+    def test_the_last_administrator_keeps_the_role(self, desk, root, mina):
+        """M5"""
+        html = self.act(desk, [root, mina], answered="yes", roles=["agent"])
+
+        assert "last administrator" in html
+        assert people.roles_of(User.objects.get(pk=root.pk)) == ["admin"]
+        assert people.roles_of(User.objects.get(pk=mina.pk)) == ["agent"]

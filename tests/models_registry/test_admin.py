@@ -2,14 +2,14 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.db import connection as database
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from models_registry.models import ChatModel, Connection, EnvironmentProvider
 from models_registry.services.endpoints import endpoint_of
-from models_registry.services.models import Access, create_model
+from models_registry.services.models import Access, access_of, change_model, create_model
 from tests.models_registry.conftest import KEY
 from tests.models_registry.upstream import refusal
 
@@ -340,3 +340,23 @@ class TestWhoMayUseIt:
 
         assert "/access" not in page(client.get(f"{MODELS}{system_model.pk}/change/"))
         assert client.get(f"{MODELS}{system_model.pk}/access/").status_code == 403
+
+
+class TestOpeningToRoles:
+    def test_asks_which_and_adds_them(self, admin, system_model, mina):
+        """M6"""
+        closed = Access(roles=("admin",), users=(mina.pk,))
+        change_model(system_model, actor=None, changes={"access": closed})
+
+        asked = page(do(admin, MODELS, "open_to_roles", system_model))
+        data = {"action": "open_to_roles", "_selected_action": [str(system_model.pk)]}
+        agent = Group.objects.get(name="agent")
+        admin.post(MODELS, data | {"answered": "yes", "roles": [agent.pk]})
+
+        assert "gpt-4o" in asked
+        opened = access_of(ChatModel.objects.get(pk=system_model.pk))
+        assert (opened.everyone, set(opened.roles), opened.users) == (
+            False,
+            {"admin", "agent"},
+            (mina.pk,),
+        )

@@ -1,4 +1,4 @@
-"""Conversations and turns, for operators: who, when, how much; never what was said."""
+"""Turns and idempotency records, for operators. What was said is in neither."""
 
 from __future__ import annotations
 
@@ -8,81 +8,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from chat.models import Conversation, IdempotencyRecord, Message, Turn
+from chat.models import IdempotencyRecord, Turn
 from chat.services.stopping import stop_turn
 from common.admin import ReadOnlyAdmin
-from common.money import as_decimal
-
-
-@admin.register(Conversation)
-class ConversationAdmin(ReadOnlyAdmin):
-    list_display = ("id", "owner", "model", "message_count", "tokens", "money", "updated_at")
-    list_filter = ("archived",)
-    list_select_related = ("owner",)
-    search_fields = ("owner__username__istartswith", "owner__email__istartswith")
-    id_fields = ("id", "owner_id")
-    ordering = ("-id",)
-    fields = (
-        "id",
-        "owner",
-        "title_source",
-        "model",
-        "parameters",
-        "archived",
-        "pinned",
-        "message_count",
-        "tokens",
-        "money",
-        "created_at",
-        "updated_at",
-    )
-
-    @admin.display(description=_("cost"))
-    def money(self, conversation: Conversation) -> str:
-        return as_decimal(conversation.cost)
-
-
-@admin.register(Message)
-class MessageAdmin(ReadOnlyAdmin):
-    list_display = (
-        "id",
-        "conversation_id",
-        "role",
-        "status",
-        "model",
-        "rating",
-        "error_code",
-        "created_at",
-    )
-    list_filter = ("role", "status", "rating")
-    search_fields = ("model__istartswith",)
-    id_fields = ("id", "conversation_id")
-    ordering = ("-id",)
-    fields = (
-        "id",
-        "conversation_id",
-        "parent_id",
-        "role",
-        "status",
-        "model",
-        "fallback",
-        "prompt_tokens",
-        "completion_tokens",
-        "money",
-        "usage_estimated",
-        "seconds",
-        "error_code",
-        "position",
-        "ended_position",
-        "created_at",
-        "edited_at",
-        "rating",
-        "comment",
-    )
-
-    @admin.display(description=_("cost"))
-    def money(self, message: Message) -> str:
-        return "" if message.cost is None else as_decimal(message.cost)
 
 
 @admin.register(Turn)
@@ -111,6 +39,23 @@ class TurnAdmin(ReadOnlyAdmin):
         "created_at",
         "ended_at",
     )
+    help_texts = {
+        "user": _("Whose turn it is; empty once that person is erased."),
+        "conversation_id": _("Empty for a stateless turn, and once the conversation is deleted."),
+        "message_id": _("The message that this turn writes."),
+        "purpose": _("Why the model was asked."),
+        "status": _("Running, or how it ended."),
+        "model": _("The model that was asked for; a fallback may have answered."),
+        "owner": _("The process that runs it."),
+        "beat": _("Grows about once a second while that process is alive."),
+        "last_seq": _("The number of the newest event that is stored."),
+        "prompt_estimate": _("Our own count of what was sent to the model."),
+        "stop_requested_at": _("When somebody or something asked for its end."),
+        "stop_reason": _("Who asked: a person, a claim in the desk, or a server that shuts down."),
+        "error_code": _("What it failed with, as the API calls it."),
+        "created_at": _("When it began."),
+        "ended_at": _("When it ended; empty while it runs."),
+    }
     actions = ("stop",)
 
     def has_stop_permission(self, request: HttpRequest) -> bool:
@@ -136,3 +81,8 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
     id_fields = ("id", "turn_id")
     ordering = ("-id",)
     fields = ("id", "sender", "operation", "turn_id", "created_at")
+    help_texts = {
+        "sender": _("Who sent the key."),
+        "operation": _("What was asked for under it; another operation is refused."),
+        "turn_id": _("The turn that it began."),
+    }

@@ -1,0 +1,3 @@
+from chat.admin import conversations, turns
+
+__all__ = ["conversations", "turns"]

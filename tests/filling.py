@@ -1,0 +1,168 @@
+"""A deployment that has been used: rows of every kind, as many as a test asks for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.auth.models import Group
+from django.utils import timezone
+
+from accounts.models import (
+    AuditAction,
+    AuditEntry,
+    MailLink,
+    OutgoingMail,
+    SignIn,
+    SignInFailures,
+    User,
+)
+from chat.models import Conversation, IdempotencyRecord, Message, Turn
+from models_registry.models import ChatModel, Connection, EnvironmentProvider
+from quotas.models import Hold, UsageRecord
+
+_WORDS = "Wie planen wir das? How do we plan it? 我们怎么安排这件事 "
+_BATCH = 2_000
+
+
+def fill(
+    *, people: int, conversations: int, messages: int, models: int = 20, name: str = "mina"
+) -> None:
+    """`messages` is how many each conversation has; turns, holds and records come along. People and
+    models are called `name` and a number."""
+    users = _people(people, name)
+    _models(models, users, name)
+    _records(users, name)
+    for chunk in _chunks(conversations):
+        talks = Conversation.objects.bulk_create(
+            Conversation(
+                owner=users[number % len(users)],
+                title=f"<img src=x onerror=alert({number})>",
+                model="m1",
+                message_count=messages,
+                last_position=messages,
+            )
+            for number in chunk
+        )
+        for talk in talks:
+            _talk(talk, messages)
+
+
+def _chunks(count: int) -> Any:
+    size = max(1, _BATCH // 10)
+    return (range(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def _people(count: int, name: str) -> list[User]:
+    names = [f"{name}{number}" for number in range(count)]
+    users = User.objects.bulk_create(
+        [
+            User(username=name, username_key=name, email=f"{name}@x.example", email_key=f"{name}@x")
+            for name in names
+        ],
+        batch_size=_BATCH,
+    )
+    member = Group.objects.get(name="member")
+    User.groups.through.objects.bulk_create(
+        [User.groups.through(user_id=user.pk, group_id=member.pk) for user in users],
+        batch_size=_BATCH,
+    )
+    return users
+
+
+def _models(count: int, users: list[User], name: str) -> None:
+    there = Connection.objects.create(
+        name="Ours", provider="openai_compatible", base_url="http://127.0.0.1:9/v1"
+    )
+    EnvironmentProvider.objects.create(provider=name, connection=there)
+    made = ChatModel.objects.bulk_create(
+        ChatModel(name=f"{name}-{number}", upstream_name="m", connection=there, everyone=True)
+        for number in range(count)
+    )
+    made[-1].users.set(users[:50])
+    made[-1].roles.set(Group.objects.all())
+
+
+def _records(users: list[User], name: str) -> None:
+    now = timezone.now()
+    later = now + timedelta(days=1)
+    SignIn.objects.bulk_create(
+        [
+            SignIn(user=user, idle_seconds=9, expires_at=later, idle_expires_at=later)
+            for user in users
+        ],
+        batch_size=_BATCH,
+    )
+    SignInFailures.objects.bulk_create(
+        SignInFailures(scope="account", subject=f"{name}{number}", window_start=now, count=1)
+        for number in range(min(len(users), 500))
+    )
+    AuditEntry.objects.bulk_create(
+        [
+            AuditEntry(action=AuditAction.SIGN_IN, actor_id=user.pk, actor_name=user.username)
+            for user in users
+        ],
+        batch_size=_BATCH,
+    )
+    OutgoingMail.objects.bulk_create(
+        OutgoingMail(letter="reset", address=user.email) for user in users[:500]
+    )
+    MailLink.objects.bulk_create(
+        MailLink(
+            user=user, purpose="reset", digest=uuid4().hex, address=user.email, expires_at=later
+        )
+        for user in users[:500]
+    )
+
+
+def _talk(talk: Conversation, count: int) -> None:
+    asked = {"role": "user", "status": "complete"}
+    answered = {"role": "assistant", "status": "complete", "model": "m1"}
+    rows: list[Message] = []
+    for position in range(1, count + 1):
+        said = answered if position % 2 == 0 else asked
+        parent = rows[-1] if rows else None
+        rows.append(
+            Message(conversation=talk, parent=parent, position=position, content=_WORDS * 3, **said)
+        )
+    Message.objects.bulk_create(rows, batch_size=_BATCH)
+    turns = Turn.objects.bulk_create(
+        Turn(
+            conversation=talk,
+            message=message,
+            user_id=talk.owner_id,
+            purpose="message",
+            status="complete",
+            owner="server-1",
+            model="m1",
+        )
+        for message in rows
+        if message.role == "assistant"
+    )
+    Hold.objects.bulk_create(
+        Hold(turn_id=turn.pk, status="settled", tokens=1, cost=1) for turn in turns
+    )
+    UsageRecord.objects.bulk_create(
+        UsageRecord(
+            turn_id=turn.pk,
+            user_id=talk.owner_id,
+            purpose="message",
+            model="m1",
+            outcome="complete",
+            prompt_tokens=1,
+            completion_tokens=1,
+            started_at=turn.created_at,
+        )
+        for turn in turns
+    )
+    IdempotencyRecord.objects.bulk_create(
+        IdempotencyRecord(
+            sender=f"user:{talk.owner_id}",
+            key=str(turn.pk),
+            operation="send",
+            body_hash="x",
+            turn=turn,
+        )
+        for turn in turns[:1]
+    )

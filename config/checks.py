@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from constance import config
 from django.conf import settings
@@ -78,10 +79,27 @@ def origins(**_kwargs: Any) -> list[CheckMessage]:
 @register(TAG)
 def single_user(**_kwargs: Any) -> list[CheckMessage]:
     """S20: whoever reaches a single user's server is its owner."""
-    if not settings.SINGLE_USER or settings.ADMIN_PASSWORD or _is_loopback(settings.HOST):
-        return []
-    hint = "Set ADMIN_PASSWORD, or HOST=127.0.0.1."
-    return [_error(5, "SINGLE_USER", "it would serve anyone on the network", hint)]
+    return [_error(*found) for found in _unfit_for_one()] if settings.SINGLE_USER else []
+
+
+def _unfit_for_one() -> Iterator[tuple[int, str, str, str]]:
+    public_host = urlsplit(settings.PUBLIC_URL).hostname or ""
+    outward = [
+        name
+        for name, is_outward in (
+            ("HOST", not _is_loopback(settings.HOST)),
+            ("PUBLIC_URL", not _is_loopback(public_host)),
+            ("TRUSTED_PROXIES", bool(settings.TRUSTED_PROXIES)),
+        )
+        if is_outward
+    ]
+    if outward and not settings.ADMIN_PASSWORD:
+        text = f"it is for this machine alone, and {', '.join(outward)} lets others in"
+        hint = f"Leave {', '.join(outward)} out, or set ADMIN_PASSWORD: others sign in with it."
+        yield 5, "SINGLE_USER", text, hint
+    if "*" in settings.ALLOWED_HOSTS:
+        text = "with ALLOWED_HOSTS=* any web page could speak as its owner"
+        yield 6, "SINGLE_USER", text, "List the names that you use, or leave ALLOWED_HOSTS out."
 
 
 def _is_loopback(host: str) -> bool:

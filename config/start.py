@@ -19,9 +19,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.services import people
+from accounts.services import owner, people
 from common import schema_state
-from common.errors import AppError
+from common.errors import AppError, Conflict
 from config.checks import TAG, overruled
 from config.migrating import one_at_a_time
 from config.secret_files import private_directory
@@ -160,9 +160,15 @@ def migrate(say: Say) -> None:
 
 
 def furnish() -> bool:
-    """Have the first administrator of the environment; is there any administrator?"""
+    """Have the first administrator of the environment, or the single user; is there any
+    administrator?"""
     try:
-        people.ensure_first_admin()
+        if settings.SINGLE_USER:
+            owner.ensure()
+        else:
+            people.ensure_first_admin()
+    except Conflict as refusal:
+        raise CannotStart(f"SINGLE_USER: {refusal}") from None
     except AppError as refusal:
         fields = refusal.errors or {"": [refusal]}
         said = " ".join(f"{name}: {text}" for name, texts in fields.items() for text in texts)
@@ -193,6 +199,8 @@ def greeting(*, administrators: bool) -> str:
         "  " + _("listening on %(address)s, %(database)s, data in %(folder)s"),
         "  " + _("reference: %(url)s/docs"),
     ]
+    if settings.SINGLE_USER:
+        lines.append("  " + _("for one person: on this machine nobody has to sign in"))
     if not administrators:
         lines.append("  " + _("there is no administrator yet: run  %(command)s"))
     return "\n".join(line % known for line in lines)

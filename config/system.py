@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
 
+from accounts.services import registration, single_user
 from common import errors, lifecycle
 from common.addresses import is_direct_loopback
 from common.health import DISK_LOW, health
@@ -62,8 +63,9 @@ def info(request: HttpRequest) -> HttpResponse:
         {
             "name": config.site_name,
             "version": settings.VERSION,
-            "registration_open": bool(config.registration_open),
-            "single_user": False,  # a client that reads true would not sign in
+            "registration_open": registration.is_open(),
+            # Whoever reads true does not sign in: it is true for those who need not.
+            "single_user": single_user.is_at_home(request.META),
             "languages": [code for code, _name in settings.LANGUAGES],
         }
     )

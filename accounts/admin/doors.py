@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.auth import login
 from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
@@ -16,7 +17,7 @@ from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm
 
 from accounts.models import SignIn
 from accounts.names import EMAIL_CHARACTERS
-from accounts.services import profile
+from accounts.services import profile, single_user
 from accounts.services.callers import Caller
 from accounts.sessions import SIGN_IN_KEY
 from common.addresses import client_address
@@ -82,6 +83,19 @@ def change_own_password(
     return answer  # type: ignore[no-any-return]
 
 
-# Both are attributes that Django reads from the site when it builds its addresses.
+_sign_in_page = admin.site.login
+
+
+def sign_in(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    """Django's page; the owner of a SINGLE_USER deployment is in before it is shown."""
+    if request.method == "GET" and not request.user.is_authenticated:
+        owner = single_user.owner_at(request.META)
+        if owner is not None:
+            login(request, owner)
+    return _sign_in_page(request, extra_context)
+
+
+# All are attributes that Django reads from the site when it builds its addresses.
 admin.site.login_form = SignInForm
 admin.site.password_change = change_own_password  # type: ignore[method-assign, assignment]
+admin.site.login = sign_in  # type: ignore[method-assign]

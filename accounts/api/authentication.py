@@ -8,13 +8,16 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from accounts.errors import TokenInvalid
 from accounts.models import User
+from accounts.services import single_user
 from accounts.services.callers import Caller, caller_from_bearer, caller_from_session
+from common.api.parsers import StrictJSONParser
 from common.csrf import SameOriginCsrf
-from common.errors import PermissionDenied
+from common.errors import PermissionDenied, UnsupportedMediaType
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -43,6 +46,22 @@ class CookieAuthentication(BaseAuthentication):
             return None
         check_csrf(request._request)  # noqa: SLF001 DRF's name for Django's request
         return caller.user, caller
+
+
+class SingleUserAuthentication(BaseAuthentication):
+    """The owner of a SINGLE_USER deployment, who brings no credentials."""
+
+    def authenticate(self, request: Request) -> tuple[User, Caller] | None:
+        if request.META.get("HTTP_AUTHORIZATION"):
+            return None
+        owner = single_user.owner_at(request.META)
+        if owner is None:
+            return None
+        # A form of another page can send no JSON, and no script without asking first.
+        kind = str(request.content_type).partition(";")[0].strip().lower()
+        if request.method not in SAFE_METHODS and kind != StrictJSONParser.media_type:
+            raise UnsupportedMediaType
+        return owner, Caller(owner, None)
 
 
 def check_csrf(request: HttpRequest) -> None:

@@ -22,3 +22,16 @@ class CookieScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
         return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
+
+
+class SingleUserScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """No way of signing in that a client could choose: there is nothing to send."""
+
+    target_class = "accounts.api.authentication.SingleUserAuthentication"
+    name: list[str] = []
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        return []
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
+        return []

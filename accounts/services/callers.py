@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
 
 from accounts.errors import ForeignOrigin, TokenInvalid
 from accounts.models import Session, SignIn, User, is_session_key
-from accounts.services import sign_ins, tokens
+from accounts.services import sign_ins, single_user, tokens
+from common.addresses import header
 from common.errors import Unauthenticated
+from common.origins import is_listed, is_site, origin_of
 from common.statements import SelectWith
 
 BEARER_PROTOCOL = "bearer."
@@ -72,26 +72,27 @@ def caller_from_session(session_key: str) -> Caller | None:
 
 
 def caller_from_handshake(scope: Mapping[str, Any]) -> Caller:
-    """Who opens this WebSocket, by `bearer.<token>` among its subprotocols or by the cookie.
+    """Who opens this WebSocket, by `bearer.<token>` among its subprotocols or by the cookie;
+    with SINGLE_USER the owner needs neither.
 
     A bearer alone decides where one is offered. Raises ForeignOrigin (answer 403 before
     accepting), TokenInvalid or Unauthenticated (accept, tell, close with 4401). Whatever the
     address holds is not read.
     """
-    origin = _header(scope, b"origin")
+    origin = origin_of(scope)
     bearer = _bearer(scope.get("subprotocols", ()))
     if bearer is not None:
-        if origin is not None and not (_is_site(origin, scope) or _is_listed(origin)):
+        if origin is not None and not (is_site(origin, scope) or is_listed(origin)):
             raise ForeignOrigin
         return caller_from_bearer(bearer)
     session_key = _session_key(scope)
-    if origin is not None and not _is_site(origin, scope):
+    if origin is not None and not is_site(origin, scope):
         raise ForeignOrigin
-    if session_key is None:
-        raise Unauthenticated
-    if origin is None:
+    if session_key is not None and origin is None:
         raise ForeignOrigin  # any page could have sent the cookie
-    caller = caller_from_session(session_key)
+    caller = caller_from_session(session_key) if session_key else None
+    if caller is None and (owner := single_user.owner_at(scope)):
+        caller = Caller(owner, None)
     if caller is None:
         raise Unauthenticated
     return caller
@@ -106,52 +107,7 @@ def _bearer(subprotocols: Iterable[str]) -> str | None:
 
 def _session_key(scope: Mapping[str, Any]) -> str | None:
     try:
-        morsel = SimpleCookie(_header(scope, b"cookie") or "").get(settings.SESSION_COOKIE_NAME)
+        morsel = SimpleCookie(header(scope, "cookie")).get(settings.SESSION_COOKIE_NAME)
     except CookieError:
         return None
     return morsel.value if morsel and morsel.value else None
-
-
-def _is_site(origin: str, scope: Mapping[str, Any]) -> bool:
-    """Equal to the deployment's own address in scheme, host and port (W1)."""
-    asked = _origin_parts(origin)
-    if asked is None:
-        return False
-    return asked == _origin_parts(settings.PUBLIC_URL) or asked == _own_origin(scope)
-
-
-def _own_origin(scope: Mapping[str, Any]) -> tuple[str, str, int] | None:
-    """What the browser was pointed at, if that name is ours: else any name that resolves to this
-    machine would make its page a part of the site (S20)."""
-    host = _header(scope, b"host") or ""
-    domain, _ = split_domain_port(host)
-    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
-        return None
-    scheme = "https" if scope.get("scheme") in {"wss", "https"} else "http"
-    return _origin_parts(f"{scheme}://{host}")
-
-
-def _is_listed(origin: str) -> bool:
-    asked = _origin_parts(origin)
-    return asked is not None and any(
-        asked == _origin_parts(listed) for listed in settings.CORS_ORIGINS
-    )
-
-
-def _origin_parts(origin: str) -> tuple[str, str, int] | None:
-    try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return None
-    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
-
-
-def _header(scope: Mapping[str, Any], name: bytes) -> str | None:
-    for key, value in scope.get("headers", ()):
-        if key.lower() == name:
-            text: str = value.decode("latin-1")
-            return text
-    return None

@@ -171,7 +171,7 @@ def held(user: User, *, actor: User | None, action: str = "change") -> User:
     Raises NotFound when they are gone, PermissionDenied when the actor may not manage them: asked
     here, so that nobody whom another administrator raises meanwhile is touched by those below.
     """
-    _lock_administration()
+    lock_administration()
     found = User.objects.select_for_update().filter(pk=user.pk).first()
     if found is None:
         raise NotFound
@@ -187,7 +187,7 @@ def check_may_manage(actor: User | None, user: User, action: str = "change") -> 
 
 def check_not_last_administrator(user: User) -> None:
     """Raise Conflict when, without `user`, nobody would be left. Within a transaction only."""
-    _lock_administration()
+    lock_administration()
     administrators = User.objects.administrators()
     if administrators.filter(pk=user.pk).exists() and administrators.count() == 1:
         raise Conflict(_("The last administrator stays. Make another one first."))
@@ -233,7 +233,7 @@ def ensure_first_admin() -> User | None:
             password=settings.ADMIN_PASSWORD,
         )
         with write_transaction():
-            _lock_administration()
+            lock_administration()
             return (
                 None
                 if _has_administrator()
@@ -260,7 +260,9 @@ def check_holds(actor: User | None, roles: Iterable[str]) -> None:
         raise PermissionDenied(_("You can only give and take roles that you hold."))
 
 
-def _lock_administration() -> None:
-    """Two administrators who remove each other at once: the second waits, then is refused."""
+def lock_administration() -> None:
+    """Until the transaction ends nobody else changes who administrates.
+
+    Two administrators who remove each other at once: the second waits, then is refused."""
     registration.groups_named([Role.ADMIN])
     Group.objects.select_for_update().get(name=Role.ADMIN)

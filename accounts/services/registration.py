@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from constance import config
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
@@ -17,12 +18,17 @@ from accounts.services import audit, passwords, sign_ins
 from common import rates
 from common.addresses import address_key
 from common.db import write_transaction
-from common.errors import Invalid
+from common.errors import Conflict, Invalid
+
+
+def is_open() -> bool:
+    """May newcomers make an account?"""
+    return bool(config.registration_open) and not settings.SINGLE_USER
 
 
 def check_open(*, address: str) -> None:
     """Raise RegistrationClosed, or RateLimited; before anything else is looked at (S15)."""
-    if not config.registration_open:
+    if not is_open():
         raise RegistrationClosed
     rates.hit("register", address_key(address))
 
@@ -45,8 +51,9 @@ def create_person(
     return insert_person(user, roles=roles)
 
 
-def prepare_person(*, username: str, email: str, password: str) -> User:
-    """A valid person with a hashed password, not yet stored. Raises Invalid, naming all fields."""
+def prepare_person(*, username: str, email: str, password: str | None) -> User:
+    """A valid person with a hashed password, not yet stored; None is one who cannot sign in by
+    password. Raises Invalid, naming all fields."""
     errors: dict[str, list[str]] = {}
     user = User()
     try:
@@ -58,18 +65,25 @@ def prepare_person(*, username: str, email: str, password: str) -> User:
     except ValidationError as error:
         errors["email"] = error.messages
     try:
-        passwords.check_new(password, user=user)
+        if password is not None:
+            passwords.check_new(password, user=user)
     except Invalid as error:
         errors |= error.errors or {}
     errors = _taken(user) | errors
     if errors:
         raise _invalid(errors)
-    user.password = passwords.hash_password(password)
+    if password is None:
+        user.set_unusable_password()
+    else:
+        user.password = passwords.hash_password(password)
     return user
 
 
 def insert_person(user: User, *, roles: Iterable[str], actor: User | None = None) -> User:
-    """Store `user` with `roles`; raises Invalid when the name was taken a moment ago."""
+    """Store `user` with `roles`; raises Invalid when the name was taken a moment ago, Conflict
+    for a second person where there is to be one."""
+    if settings.SINGLE_USER and User.objects.exists():
+        raise Conflict(_("This is for one person (SINGLE_USER)."))
     groups = groups_named(roles)
     user.is_superuser = user.is_staff = any(group.name == Role.ADMIN for group in groups)
     try:

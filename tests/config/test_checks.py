@@ -19,6 +19,7 @@ def sound(settings) -> None:
     settings.SIGNING_KEYS = ["t" * 40]
     settings.ENCRYPTION_KEYS = ["e" * 40]
     settings.PUBLIC_URL_GIVEN = True
+    settings.PUBLIC_URL = "http://localhost:8000"
 
 
 def found() -> list[CheckMessage]:
@@ -82,18 +83,44 @@ def test_a_short_encryption_key_stops_every_start(settings, production, keys):
     assert [message.is_serious() for message in found()] == [True]
 
 
+OUTSIDE = "https://chat.example.com"
+
+
 @pytest.mark.parametrize(
-    ("host", "password", "errors"),
-    [(ANYWHERE, "", 1), ("127.0.0.1", "", 0), ("::1", "", 0), (ANYWHERE, "given", 0)],
+    ("setting", "value"),
+    [("HOST", ANYWHERE), ("PUBLIC_URL", OUTSIDE), ("TRUSTED_PROXIES", ["127.0.0.1"])],
 )
-def test_a_single_user_without_password_stays_at_home(settings, host, password, errors):
+@pytest.mark.parametrize("password", ["", "given"])
+def test_a_single_user_without_password_stays_at_home(settings, setting, value, password):
     """S20: start on 0.0.0.0 with SINGLE_USER and no password: refused."""
     sound(settings)
     settings.SINGLE_USER = True
-    settings.HOST = host
     settings.ADMIN_PASSWORD = password
+    assert found() == []
 
-    assert len(found()) == errors
+    setattr(settings, setting, value)
+
+    assert [str(error.id) for error in found()] == ["parley.E005"] * (password == "")
+    assert all(setting in f"{error.msg} {error.hint}" for error in found())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_a_single_user_is_at_home_on_any_loopback(settings, host):
+    sound(settings)
+    settings.SINGLE_USER = True
+    settings.HOST = host
+
+    assert found() == []
+
+
+def test_a_single_user_names_the_hosts_that_are_served(settings):
+    """S20: DNS rebinding makes any web page the owner."""
+    sound(settings)
+    settings.PRODUCTION = False
+    settings.SINGLE_USER, settings.ADMIN_PASSWORD = True, "given"
+    settings.ALLOWED_HOSTS = ["localhost", "*"]
+
+    assert [str(error.id) for error in checks.single_user()] == ["parley.E006"]
 
 
 @pytest.mark.django_db

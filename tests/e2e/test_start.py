@@ -204,3 +204,33 @@ def test_an_impossible_administrator_ends_the_start_with_a_sentence(tmp_path):
     assert ended.returncode == 1
     assert "ADMIN_PASSWORD" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_single_user_starts_chats_and_needs_no_sign_in(tmp_path):
+    """S20: on loopback, without credentials; a page of another origin gets nothing."""
+    with running(tmp_path, SINGLE_USER="true") as server:
+        me = server.request("/api/v1/users/me")
+        made = server.request("/api/v1/conversations", method="POST", body={"title": "Plans"})
+        foreign = server.request("/api/v1/users/me", headers={"Origin": "https://evil.example"})
+        rebound = server.request("/api/v1/users/me", headers={"Host": "evil.example"})
+        told = server.request("/info").json()
+
+    assert (me.status, me.json()["username"], me.json()["roles"]) == (200, "owner", ["admin"])
+    assert made.status == 201
+    assert (foreign.status, rebound.status) == (401, 400)
+    assert told["single_user"] is True
+    assert told["registration_open"] is False
+    assert "create_admin" not in server.log
+
+
+def test_a_single_user_on_the_network_is_refused_in_a_sentence(tmp_path):
+    """S20: start on 0.0.0.0 with SINGLE_USER and no password: refused."""
+    ended = manage(
+        "serve",
+        environ=environment(tmp_path, port=8139, SINGLE_USER="true", HOST="0.0.0.0"),  # noqa: S104
+    )
+
+    assert ended.returncode == 1
+    assert "SINGLE_USER:" in ended.stderr
+    assert "ADMIN_PASSWORD" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -14,6 +14,7 @@ from chat.streams.hub import hub
 from models_registry.errors import ProviderRefused
 from models_registry.providers.base import Finished, ReasoningDelta, TextDelta
 from tests.chat.conftest import read, text_of
+from tests.waiting import until
 
 WORDS = ["one ", "two ", "three "]
 
@@ -23,6 +24,10 @@ def forget_the_logs():
     hub.own.clear()
     hub.followed.clear()
     if hub.mirror is not None:
+        # Its last lines go out some moments after their readers here had them, and would make a
+        # stream that was deleted before anew.
+        unwritten = hub.mirror.writer._outgoing  # noqa: SLF001 nobody else need know
+        until(lambda: not unwritten, "Redis has heard the end")
         # The other tests' streams are of no use to anybody either.
         with Redis.from_url(settings.REDIS_URL) as store:
             for key in store.scan_iter("parley:turn:*"):

@@ -27,8 +27,8 @@ _SAMPLE_CHARACTERS = 2_000
 _REMEMBERED_CHARACTERS = 4_000
 
 # What a message costs beside its text, and what starts the answer (OpenAI's cookbook).
-_PER_MESSAGE = 4
-_PER_ANSWER = 3
+PER_MESSAGE = 4
+PER_ANSWER = 3
 # A picture's price depends on its size, which only the vendor knows; this is a mid-size one.
 _PER_IMAGE = 765
 
@@ -94,7 +94,7 @@ def count(text: str, encoding: str) -> int:
 
 def count_messages(messages: Iterable[dict[str, Any]], encoding: str) -> int:
     """How many tokens a prompt of these messages (OpenAI's shape) is, roughly."""
-    return _PER_ANSWER + sum(_message(message, encoding) for message in messages)
+    return PER_ANSWER + sum(_message(message, encoding) for message in messages)
 
 
 def trusted_usage(
@@ -127,7 +127,7 @@ def _believable(reported: int, estimate: int) -> bool:
 
 def _message(message: dict[str, Any], encoding: str) -> int:
     content = message.get("content")
-    total = _PER_MESSAGE
+    total = PER_MESSAGE
     if isinstance(content, str):
         total += count(content, encoding)
     elif isinstance(content, list):

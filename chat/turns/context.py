@@ -10,9 +10,7 @@ from django.utils.translation import gettext as _
 
 from chat.models import Message
 from common.errors import Invalid
-
-# What OpenAI's own chat format adds to each message, in tokens.
-MESSAGE_OVERHEAD = 4
+from models_registry.tokens import PER_ANSWER, PER_MESSAGE
 
 _ROLES = {
     Message.Role.SYSTEM: "system",
@@ -59,12 +57,12 @@ def build_context(
     `content` None answers the newest of `history`. Raises Invalid when what must be in it (the
     system prompt and the newest message) is longer than `room`.
     """
-    used = 0
+    used = PER_ANSWER
     last: list[dict[str, Any]] = []
     if system_prompt:
-        used += count(system_prompt) + MESSAGE_OVERHEAD
+        used += count(system_prompt) + PER_MESSAGE
     if content is not None:
-        used += count(content) + MESSAGE_OVERHEAD
+        used += count(content) + PER_MESSAGE
         last.append({"role": "user", "content": content})
     _demand(used <= room)
     kept: list[dict[str, Any]] = []
@@ -74,7 +72,7 @@ def build_context(
         role = _ROLES.get(Message.Role(past.role))
         if role is None or not past.content:
             continue
-        cost = count(past.content) + MESSAGE_OVERHEAD
+        cost = count(past.content) + PER_MESSAGE
         if used + cost > room:
             _demand(content is not None or bool(kept))
             seen -= 1

@@ -6,24 +6,28 @@ import pytest
 
 from chat.models import Conversation, Message, Turn
 from chat.services.messages import branch
-from chat.services.turn_requests import regenerate, send_message
+from chat.services.turn_requests import chat_once, regenerate, send_message
 from chat.turns.context import Past, build_context, room_for
 from common.errors import Invalid
 from models_registry.providers.base import Finished, TextDelta
+from models_registry.tokens import O200K, count_messages
 from quotas.models import Hold
 from tests.chat.conftest import make_model, read
 from tests.chat.rows import chain
 
 
 def build(history, *, content="new", system_prompt="", room=100):
-    """One token a character, to keep the sums easy; each message costs four more."""
+    """One token a character, to keep the sums easy; each message costs four more.
+
+    What starts the answer costs three: they come on top of `room`.
+    """
     newest_first = [Past(role, text) for role, text in reversed(history)]
     return build_context(
         system_prompt=system_prompt,
         content=content,
         history=iter(newest_first),
         history_length=len(newest_first),
-        room=room,
+        room=3 + room,
         count=len,
     )
 
@@ -42,7 +46,7 @@ def test_everything_fits_in_its_order():
         ("user", "new"),
     ]
     assert context.left_out == 0
-    assert context.tokens == (7 + 4) + (1 + 4) + (1 + 4) + (3 + 4)
+    assert context.tokens == 3 + (7 + 4) + (1 + 4) + (1 + 4) + (3 + 4)
 
 
 def test_the_newest_that_fit_are_kept_and_the_rest_is_counted():
@@ -121,6 +125,20 @@ def test_a_turn_sends_the_system_prompt_and_its_branch(alice, conversation, scri
         ("assistant", "word 1"),
         ("user", "On"),
     ]
+
+
+def test_a_prompt_counts_the_same_in_a_conversation_and_without_one(alice, conversation, script):
+    Conversation.objects.update(system_prompt="Be kind.")
+    chain(conversation, 2)
+    script(TextDelta("Yes."), Finished("stop"))
+    script(TextDelta("Yes."), Finished("stop"))
+
+    read(send_message(alice, conversation.id, content="On").ref)
+    prompt = script.requests[-1][1].messages
+    read(chat_once(alice, messages=prompt).ref)
+
+    counted = set(Turn.objects.values_list("prompt_estimate", flat=True))
+    assert counted == {count_messages(prompt, O200K)}
 
 
 def test_what_was_left_out_is_told_in_the_message(alice, conversation, script, model):

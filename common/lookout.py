@@ -14,7 +14,7 @@ from django.conf import settings
 
 logger = structlog.get_logger(__name__)
 
-_Look = Callable[[], Awaitable[None]]
+_Look = Callable[[], Awaitable[object]]
 _looks: list[_Look] = []
 
 

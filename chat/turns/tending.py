@@ -41,7 +41,17 @@ class Tender:
         self._watched: dict[UUID, _Watched] = {}
         self._looked_at: float | None = None
 
-    async def look(self) -> None:
+    @property
+    def watches(self) -> bool:
+        """Whether the last look found turns that others run."""
+        return bool(self._watched)
+
+    async def look(self) -> list[UUID]:
+        """Close what stands still; which turns were closed."""
+        return [turn_id for turn_id in await self.still() if await self._close(turn_id)]
+
+    async def still(self) -> list[UUID]:
+        """Look, and close nothing: which turns have not moved for DEAD_TURN_SECONDS."""
         looked_at, self._looked_at = self._looked_at, None
         running = await in_thread(_running_elsewhere)(list(self._in_flight))
         now = time.monotonic()
@@ -55,23 +65,23 @@ class Tender:
             still = before.still + passed if before and before.beat == beat else 0.0
             watched[turn_id] = _Watched(beat, still)
         self._watched = watched
-        for turn_id, each in watched.items():
-            if each.still >= settings.DEAD_TURN_SECONDS:
-                await self._close(turn_id)
+        most_still = settings.DEAD_TURN_SECONDS
+        return [turn_id for turn_id, each in watched.items() if each.still >= most_still]
 
     async def close_what_servers_left(self) -> None:
         """Before the only server serves: what servers owned died with them."""
         for turn_id in await in_thread(_left_by_servers)(self._owner):
             await self._close(turn_id)
 
-    async def _close(self, turn_id: UUID) -> None:
+    async def _close(self, turn_id: UUID) -> bool:
         try:
             closed = await close_turn(turn_id, status=Turn.Status.INTERRUPTED, error=TurnCutOff())
         except Exception:  # one bad row must not keep the others from being tended
             logger.exception("turn_not_tended", turn=str(turn_id))
-            return
+            return False
         if closed:
             logger.warning("turn_of_dead_process_closed", turn=str(turn_id))
+        return closed
 
 
 def _running_elsewhere(in_flight: list[UUID]) -> list[tuple[UUID, int]]:

@@ -1,0 +1,74 @@
+"""What happens on this deployment, in numbers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from accounts.services import people
+from chat.models import Conversation, Message, Turn
+from common.money import as_decimal
+from models_registry.models import ChatModel
+from quotas.models import UsageRecord
+
+
+def statistics(*, days: int) -> dict[str, Any]:
+    """Who and what there is, and what was used in the last `days`. Costs are money as text."""
+    everyone = people.statistics()
+    since = timezone.now() - timedelta(days=days)
+    used = UsageRecord.objects.filter(started_at__gte=since)
+    sums = used.aggregate(
+        turns=Count("pk"),
+        askers=Count("user_id", distinct=True),
+        prompt=Sum("prompt_tokens", default=0),
+        completion=Sum("completion_tokens", default=0),
+        cost=Sum("cost", default=0),
+    )
+    outcomes = dict(used.order_by("outcome").values_list("outcome").annotate(Count("pk")))
+    return {
+        "people": everyone.total,
+        "people_active": everyone.active,
+        **{f"people_{role}": count for role, count in everyone.by_role.items()},
+        "conversations": Conversation.objects.count(),
+        "messages": Message.objects.count(),
+        "models": ChatModel.objects.filter(owner=None).enabled().count(),
+        "models_personal": ChatModel.objects.exclude(owner=None).count(),
+        "turns_running": Turn.objects.running().count(),
+        "days": days,
+        "turns": sums["turns"],
+        **{f"turns_{outcome}": count for outcome, count in outcomes.items()},
+        "people_who_asked": sums["askers"],
+        "prompt_tokens": sums["prompt"],
+        "completion_tokens": sums["completion"],
+        "cost": as_decimal(sums["cost"]),
+    }
+
+
+def by_model(*, days: int) -> list[dict[str, Any]]:
+    """The same use, model by model, the dearest first."""
+    since = timezone.now() - timedelta(days=days)
+    rows = (
+        UsageRecord.objects.filter(started_at__gte=since)
+        .order_by()
+        .values("model")
+        .annotate(
+            turns=Count("pk"),
+            prompt_tokens=Sum("prompt_tokens"),
+            completion_tokens=Sum("completion_tokens"),
+            spent=Sum("cost"),
+        )
+        .order_by("-spent", "model")
+    )
+    return [
+        {
+            "model": row["model"],
+            "turns": row["turns"],
+            "prompt_tokens": row["prompt_tokens"],
+            "completion_tokens": row["completion_tokens"],
+            "cost": as_decimal(row["spent"]),
+        }
+        for row in rows
+    ]

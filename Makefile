@@ -11,7 +11,7 @@ RUN := $(VENV)/bin/python
 DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-postgres test-faults lint format types bench requirements FORCE
+.PHONY: help run test test-postgres test-faults lint format types messages bench requirements FORCE
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ types: $(DEV) ## Check types, strictly
 format: $(DEV) ## Lay out the code and mend what can be mended
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+messages: $(DEV) ## Bring locale/ in step with the texts in the code, and list what is not translated
+	$(RUN) -m bin.messages
 
 bench: $(DEV) ## Measure streaming against a bare relay (docs/performance.md); takes about two minutes
 	$(RUN) -m bench.run --postgres '$(POSTGRES_URL)'

@@ -51,6 +51,10 @@ class SignedIn:
         return self.caller.expires_at
 
     @property
+    def language(self) -> str:
+        return self.caller.user.language
+
+    @property
     def has_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now()
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import DisallowedHost
@@ -24,6 +23,7 @@ from uuid_utils.compat import uuid7
 from common import errors, request_log, security_headers, sources
 from common.addresses import client_address
 from common.csrf import SameOriginCsrf
+from common.languages import SignedInMiddleware
 from common.metrics import HttpMetrics
 from common.problems import as_app_error, problem_response
 from common.text import is_sound, is_sound_query
@@ -131,7 +131,7 @@ class PagesMiddleware:
         chain: Any = get_response
         for layer in (
             MessageMiddleware,
-            AuthenticationMiddleware,
+            SignedInMiddleware,
             SameOriginCsrf,
             SessionMiddleware,
         ):

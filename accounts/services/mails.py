@@ -23,6 +23,7 @@ from accounts.models import Letter, MailLink, OutgoingMail, User
 from accounts.names import fold
 from accounts.signals import mail_waiting
 from common.db import write_transaction
+from common.languages import speak
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ def _write(mail: OutgoingMail) -> EmailMessage | None:
             user = User.objects.active().filter(email_key=fold(mail.address)).first()
             if user is None:
                 return None
+            speak(user.language)
             # To the address on record: what was typed may fold to it and lie elsewhere (S12).
             link = _link(user, MailLink.Purpose.RESET, address=user.email)
             subject = _("Set a new password for Parley")

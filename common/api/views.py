@@ -18,6 +18,7 @@ from common import errors, rates
 from common.addresses import address_key, client_address
 from common.api import query
 from common.api.renderers import JSONRenderer
+from common.languages import speak_to
 from common.problems import as_app_error, problem_response
 
 logger = logging.getLogger(__name__)
@@ -43,15 +44,20 @@ class ApiMixin:
 
     needs_body = False
 
+    def perform_authentication(self, request: Request) -> None:
+        super().perform_authentication(request)  # type: ignore[misc]
+        speak_to(request.user)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        query.refuse_unknown(request, known=self.list_parameters())
-        _check_encoding(request)
         try:
             super().initial(request, *args, **kwargs)  # type: ignore[misc]
         except errors.AppError as refusal:
             if refusal.status == errors.Unauthenticated.status:
                 _count(request, user=None)
             raise
+        # Who calls is known by now, and with them the language of what follows.
+        query.refuse_unknown(request, known=self.list_parameters())
+        _check_encoding(request)
         # A method that the view does not have is 405, whatever its body.
         method = str(request.method)
         if method in SAFE_METHODS or not hasattr(self, method.lower()):

@@ -24,6 +24,7 @@ from rest_framework.serializers import Serializer
 from common import errors, lifecycle, rates, sources
 from common.addresses import address_key, client_address
 from common.db import in_thread
+from common.languages import speak
 from common.problems import as_app_error
 from common.scopes import language_of, request_id_of
 from common.sockets.frames import BadFrame, Frame, error_frame, parse_frame
@@ -48,6 +49,8 @@ class Identity(Protocol):
     def sign_in_id(self) -> UUID | None: ...
     @property
     def expires_at(self) -> datetime | None: ...
+    @property
+    def language(self) -> str: ...
 
 
 class SocketConsumer(AsyncWebsocketConsumer, ABC):
@@ -182,6 +185,7 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
 
     # -- frames ----------------------------------------------------------------------------
     async def received(self, text: str | None) -> None:
+        speak(self.identity.language)
         if self.is_closing:
             await self.outbox.done()
             raise StopConsumer

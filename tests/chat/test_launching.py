@@ -130,7 +130,10 @@ def test_the_end_is_told_in_the_language_of_the_request(alice, conversation, scr
         assert end["code"] == "upstream_timeout"
         assert Message.objects.get(pk=ref.message_id).error_detail == end["detail"]
 
-    assert details["en"] == "The model's provider took too long."
+    assert details == {
+        "en": "The model's provider took too long.",
+        "zh-hans": "模型服务商响应超时。",
+    }
 
 
 def test_turns_of_many_threads_run_side_by_side(alice, model, script):

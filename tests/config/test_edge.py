@@ -187,7 +187,10 @@ async def test_problems_follow_the_language_of_the_caller():
     english = await problem(Request("GET", "/nothing", headers={"Accept-Language": "en"}))
     unknown = await problem(Request("GET", "/nothing", headers={"Accept-Language": "xx-\x7f,,;q"}))
 
-    assert english["title"] == unknown["title"]
+    chinese = await problem(Request("GET", "/nothing", headers={"Accept-Language": "zh-CN"}))
+
+    assert english["title"] == unknown["title"] == "There is nothing here."
+    assert chinese["title"] == "这里什么都没有。"
 
 
 async def test_a_nul_in_the_path_is_refused():

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
-from django.utils import translation
 from django.utils.translation import gettext as _
 
 from chat.terminal.following import Signals
@@ -18,6 +17,7 @@ from chat.terminal.people import caller_named
 from chat.terminal.talk import Talk
 from chat.turns.runner import runner
 from common.commands import Answer, CliCommand, usage_error
+from common.languages import speak
 
 
 class Command(CliCommand):
@@ -110,9 +110,7 @@ def _talk(
     user: str | None, *, model: str | None, conversation: str | None, system: str | None
 ) -> Talk:
     talk = Talk(caller_named(user))
-    language = talk.caller.user.language
-    if language in dict(settings.LANGUAGES):
-        translation.activate(language)
+    speak(talk.caller.user.language)
     if conversation:
         talk.open(conversation)
         if model:

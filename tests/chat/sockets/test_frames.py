@@ -157,10 +157,3 @@ async def test_a_bug_in_a_handler_is_told_as_internal_and_nothing_more(
         assert (told["code"], told["ref"]) == ("internal", "a")
         assert "secret" not in json.dumps(told)
         await socket.quiet()
-
-
-async def test_errors_speak_the_language_of_the_handshake(serving, token):
-    async with Socket(token=token, headers={"Accept-Language": "zh-hans"}) as socket:
-        told = await socket.ask({"type": "stop", "message_id": str(uuid4())})
-
-    assert told["code"] == "not_found"

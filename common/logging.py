@@ -7,6 +7,7 @@ import logging.config
 from typing import Any
 
 import structlog
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 _QUIET = (
@@ -24,6 +25,7 @@ _QUIET = (
     "openai",
 )
 _OUTAGE_SECONDS = 60
+_AWAY = (RedisError, OSError, OperationalError)
 
 
 def configure(options: dict[str, Any]) -> None:
@@ -60,6 +62,7 @@ def configure(options: dict[str, Any]) -> None:
                 "uvicorn.error": {"level": "WARNING"},
                 "celery": {"level": "WARNING"},
                 "channels_redis.pubsub": {"filters": ["outages"]},
+                "celery.worker.consumer.consumer": {"filters": ["outages"]},
             },
         }
     )
@@ -79,21 +82,24 @@ class OnlyBugs(logging.Filter):
 
 
 class OneLineAnOutage(logging.Filter):
-    """While Redis is away channels_redis writes a traceback a second; a line a minute says it."""
+    """While Redis is away channels_redis writes a traceback a second, and Celery a line every two
+    seconds; a line a minute says it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._told_at = float("-inf")
 
     def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, RedisError | OSError):
+        told = record.args if isinstance(record.args, tuple) else ()
+        raised = record.exc_info[1] if record.exc_info else None
+        errors = [each for each in (raised, *told) if isinstance(each, _AWAY)]
+        if not errors:
             return True
         if record.created - self._told_at < _OUTAGE_SECONDS:
             return False
         self._told_at = record.created
         record.levelno, record.levelname = logging.WARNING, "WARNING"
-        record.msg, record.args = "Redis is away: %s", (type(error).__name__,)
+        record.msg, record.args = "Redis is away: %s", (type(errors[0]).__name__,)
         record.exc_info = None
         return True
 

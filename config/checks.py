@@ -33,7 +33,7 @@ def _error(number: int, name: str, text: str, hint: str) -> CheckMessage:
 @register(TAG)
 def variables(**_kwargs: Any) -> list[CheckMessage]:
     """Values that could not be read at all."""
-    return [_error(1, found.name, found.text, found.hint) for found in env.problems]
+    return [_error(1, found.name, *found.sentences()) for found in env.problems]
 
 
 @register(TAG)
@@ -44,8 +44,10 @@ def encryption_keys(**_kwargs: Any) -> list[CheckMessage]:
         _error(
             2,
             "ENCRYPTION_KEYS",
-            f"each key needs at least {_SECRET_CHARACTERS} characters, separated by commas",
-            "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'",
+            _("each key needs at least %(count)d characters, separated by commas")
+            % {"count": _SECRET_CHARACTERS},
+            _("Make one with: %(command)s")
+            % {"command": "python -c 'import secrets; print(secrets.token_urlsafe(48))'"},
         )
     ]
 
@@ -53,8 +55,11 @@ def encryption_keys(**_kwargs: Any) -> list[CheckMessage]:
 @register(TAG)
 def proxies(**_kwargs: Any) -> list[CheckMessage]:
     wrong = [proxy for proxy in settings.TRUSTED_PROXIES if not _is_network(proxy)]
-    hint = "List addresses or networks: TRUSTED_PROXIES=10.0.0.0/8,192.168.1.5."
-    return [_error(3, "TRUSTED_PROXIES", f"{proxy[:100]!r} is no address", hint) for proxy in wrong]
+    hint = _("List addresses or networks: TRUSTED_PROXIES=10.0.0.0/8,192.168.1.5.")
+    text = _("%(value)s is no address")
+    return [
+        _error(3, "TRUSTED_PROXIES", text % {"value": repr(proxy[:100])}, hint) for proxy in wrong
+    ]
 
 
 def _is_network(text: str) -> bool:
@@ -67,13 +72,16 @@ def _is_network(text: str) -> bool:
 
 @register(TAG)
 def origins(**_kwargs: Any) -> list[CheckMessage]:
-    hint = "List exact origins: CORS_ORIGINS=https://app.example.com,https://example.com:8443."
+    hint = _("List exact origins: CORS_ORIGINS=https://app.example.com,https://example.com:8443.")
+    text = _("%(value)s is no origin")
     wrong = [
         origin
         for origin in settings.CORS_ORIGINS
         if not origin.startswith(("http://", "https://")) or origin.count("/") > 2 or "*" in origin  # noqa: PLR2004 the two of ://
     ]
-    return [_error(4, "CORS_ORIGINS", f"{origin[:100]!r} is no origin", hint) for origin in wrong]
+    return [
+        _error(4, "CORS_ORIGINS", text % {"value": repr(origin[:100])}, hint) for origin in wrong
+    ]
 
 
 @register(TAG)
@@ -94,12 +102,14 @@ def _unfit_for_one() -> Iterator[tuple[int, str, str, str]]:
         if is_outward
     ]
     if outward and not settings.ADMIN_PASSWORD:
-        text = f"it is for this machine alone, and {', '.join(outward)} lets others in"
-        hint = f"Leave {', '.join(outward)} out, or set ADMIN_PASSWORD: others sign in with it."
-        yield 5, "SINGLE_USER", text, hint
+        named = {"names": ", ".join(outward)}
+        text = _("it is for this machine alone, and %(names)s lets others in")
+        hint = _("Leave %(names)s out, or set ADMIN_PASSWORD: others sign in with it.")
+        yield 5, "SINGLE_USER", text % named, hint % named
     if "*" in settings.ALLOWED_HOSTS:
-        text = "with ALLOWED_HOSTS=* any web page could speak as its owner"
-        yield 6, "SINGLE_USER", text, "List the names that you use, or leave ALLOWED_HOSTS out."
+        text = _("with ALLOWED_HOSTS=* any web page could speak as its owner")
+        hint = _("List the names that you use, or leave ALLOWED_HOSTS out.")
+        yield 6, "SINGLE_USER", text, hint
 
 
 def _is_loopback(host: str) -> bool:
@@ -141,23 +151,24 @@ def production(**_kwargs: Any) -> list[CheckMessage]:
 
 def _unfit_for_production() -> Iterator[tuple[int, str, str, str]]:
     if settings.DEBUG:
-        yield 20, "DEBUG", "it shows code and settings to visitors", "Leave it out."
+        yield 20, "DEBUG", _("it shows code and settings to visitors"), _("Leave it out.")
     if "*" in settings.ALLOWED_HOSTS:
-        hint = "List the names that people use: ALLOWED_HOSTS=chat.example.com."
-        yield 21, "ALLOWED_HOSTS", "it lets any name be served", hint
+        hint = _("List the names that people use: ALLOWED_HOSTS=chat.example.com.")
+        yield 21, "ALLOWED_HOSTS", _("it lets any name be served"), hint
     for name in settings.MISSING_SECRETS:
-        hint = f"Set it, or {name}_FILE, to {_SECRET_CHARACTERS} random characters or more."
-        yield 22, name, "it is missing", hint
+        hint = _("Set it, or %(name)s_FILE, to %(count)d random characters or more.")
+        known = {"name": name, "count": _SECRET_CHARACTERS}
+        yield 22, name, _("it is missing"), hint % known
     for name, value in (
         ("SECRET_KEY", settings.SECRET_KEY),
         *(("SECRET_KEY", key) for key in settings.SECRET_KEY_FALLBACKS),
         *(("SIGNING_KEYS", key) for key in settings.SIGNING_KEYS),
     ):
         if len(value.strip()) < _SECRET_CHARACTERS or value.lower().startswith(_KNOWN_SECRETS):
-            hint = f"Use {_SECRET_CHARACTERS} random characters or more."
-            yield 23, name, "it is short or well known", hint
+            hint = _("Use %(count)d random characters or more.") % {"count": _SECRET_CHARACTERS}
+            yield 23, name, _("it is short or well known"), hint
     if settings.SECRET_KEY in settings.SIGNING_KEYS:
-        yield 24, "SIGNING_KEYS", "it equals SECRET_KEY", "Use a secret of its own."
+        yield 24, "SIGNING_KEYS", _("it equals SECRET_KEY"), _("Use a secret of its own.")
     if settings.PRODUCTION and not settings.PUBLIC_URL_GIVEN:
-        hint = "Set the address that people use: PUBLIC_URL=https://chat.example.com."
-        yield 25, "PUBLIC_URL", "it is missing, and links need it", hint
+        hint = _("Set the address that people use: PUBLIC_URL=https://chat.example.com.")
+        yield 25, "PUBLIC_URL", _("it is missing, and links need it"), hint

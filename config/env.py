@@ -1,24 +1,44 @@
-"""The environment, read once: `NAME`, or a file named by `NAME_FILE`.
+"""The environment, read once: `NAME`, or a file named by `NAME_FILE`; then `.env` beside manage.py.
 
 A value that cannot be read never raises here. It is noted in `problems`, its default is used, and
 `config.checks` turns the note into a system check with an id and a hint, so that a wrong setting
-ends a start with a sentence and not with a traceback.
+ends a start with a sentence and not with a traceback. Texts are translated when they are shown:
+here there is no language yet.
 """
 
 from __future__ import annotations
 
+import io
+import os
 import re
 import zoneinfo
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+from django.utils.translation import gettext_lazy as _
+from environ.fileaware_mapping import FileAwareMapping
 
-_env = environ.FileAwareEnv()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class _FromFile(environ.Env):  # type: ignore[misc]  # environ has no types
+    """What `.env` holds. It never enters the environment, which programs we start would inherit."""
+
+    ENVIRON = FileAwareMapping(env={})
+
+
+_given = FileAwareMapping()
+_LINE = re.compile(r"(?:export )?[A-Za-z_][A-Za-z0-9_]*=")
 
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 _FALSE = frozenset({"0", "false", "no", "off", "n", "f"})
+_REDIS_ADDRESS = re.compile(
+    r"rediss?://([^@/]*@)?(\[[0-9a-f:.]+\]|[^@/:\s]+)(:[0-9]+)?(/[0-9]*)?(\?\S*)?"
+    r"|unix://([^@/]*@)?/[^?\s]+(\?\S*)?"
+)
 # What stands in links as it is; a name in another script has a form in ASCII too (xn--…).
 _WEB_ADDRESS = re.compile(
     r"https?://(\[[0-9a-f:.]+\]|[a-z0-9][a-z0-9._-]*)(:[0-9]+)?(/[a-z0-9~_-][a-z0-9._~-]*)*/?",
@@ -31,31 +51,84 @@ class Problem:
     """What is wrong with one variable, and what to do about it."""
 
     name: str
-    text: str
-    hint: str
+    text: Any
+    hint: Any
+    values: dict[str, Any]
+
+    def sentences(self) -> tuple[str, str]:
+        return str(self.text) % self.values, str(self.hint) % self.values
 
 
 problems: list[Problem] = []
 
 
-def note(name: str, text: str, hint: str) -> None:
-    problems.append(Problem(name, text, hint))
+def note(name: str, text: Any, hint: Any, **values: Any) -> None:
+    """Both texts may name the variable, `%(name)s`, and anything in `values`."""
+    problems.append(Problem(name, text, hint, {"name": name, **values}))
 
 
 def raw(name: str) -> str:
-    """The variable without surrounding space; unset and empty are the same."""
+    """The variable without surrounding space; unset and empty are the same.
+
+    If the environment names it, were it empty or as a file, `.env` has no say.
+    """
+    in_environment = name in os.environ or f"{name}_FILE" in os.environ
     try:
-        value = _env.get_value(name, default="")
+        value = (_given if in_environment else _FromFile.ENVIRON).get(name, "")
     except (OSError, UnicodeDecodeError):
-        note(name, f"the file that {name}_FILE names cannot be read", "Check its path and rights.")
+        note(
+            name,
+            _("the file that %(name)s_FILE names cannot be read"),
+            _("Check its path and rights."),
+        )
         return ""
     return str(value).strip()
+
+
+def read_file(path: Path) -> None:
+    """Take the lines `NAME=value` of a file, for what the environment does not name."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError):
+        note("ENV_FILE", _("%(path)s cannot be read"), _("Check its path and rights."), path=path)
+        return
+    sound = []
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if not line or line.startswith("#"):
+            continue
+        if _LINE.match(line):
+            sound.append(line)
+        else:
+            # Not the line itself: it may hold a secret.
+            hint = _("Write NAME=value, without space around the sign.")
+            note(
+                "ENV_FILE",
+                _("line %(line)d of %(path)s is no setting"),
+                hint,
+                line=number,
+                path=path,
+            )
+    _FromFile.read_env(io.StringIO("\n".join(sound)))
+
+
+def read_settings_file() -> None:
+    """The file that ENV_FILE names, else `.env` beside manage.py where there is one."""
+    if named := raw("ENV_FILE"):
+        read_file(BASE_DIR / named)
+    elif (usual := BASE_DIR / ".env").is_file():
+        read_file(usual)
 
 
 def text(name: str, default: str = "", *, choices: tuple[str, ...] = ()) -> str:
     value = raw(name) or default
     if choices and value not in choices:
-        note(name, f"{value[:100]!r} is not one of its values", f"Use {' or '.join(choices)}.")
+        note(
+            name,
+            _("%(value)s is not one of its values"),
+            _("Use one of: %(choices)s."),
+            value=_quoted(value),
+            choices=", ".join(choices),
+        )
         return default
     return value
 
@@ -65,7 +138,8 @@ def switch(name: str, *, default: bool) -> bool:
     if not value:
         return default
     if value not in _TRUE | _FALSE:
-        note(name, f"{value[:100]!r} is neither true nor false", "Use true or false.")
+        wrong = _("%(value)s is neither true nor false")
+        note(name, wrong, _("Use true or false."), value=_quoted(value))
         return default
     return value in _TRUE
 
@@ -86,14 +160,19 @@ def _number(name: str, default: float, *, low: float, high: float, kind: type) -
     value = raw(name)
     if not value:
         return default
-    hint = f"Use a number from {low:g} to {high:g}; the default is {default:g}."
+    hint = (
+        _("Use a whole number from %(low)s to %(high)s; the default is %(default)s.")
+        if kind is int
+        else _("Use a number from %(low)s to %(high)s; the default is %(default)s.")
+    )
+    shown = {"low": f"{low:,g}", "high": f"{high:,g}", "default": f"{default:,g}"}
     try:
         found = kind(value)
     except ValueError:
-        note(name, f"{value[:100]!r} is not a number", hint)
+        note(name, _("%(value)s is not such a number"), hint, value=_quoted(value), **shown)
         return default
     if not low <= found <= high:
-        note(name, f"{value[:100]} is out of range", hint)
+        note(name, _("%(value)s is out of range"), hint, value=_quoted(value), **shown)
         return default
     return float(found) if kind is float else int(found)
 
@@ -114,7 +193,8 @@ def web_address(name: str, default: str = "") -> str:
     except ValueError:
         sound = False
     if not sound:
-        note(name, "it is not a web address", f"For example {name}=https://chat.example.com.")
+        example = _("For example %(name)s=https://chat.example.com.")
+        note(name, _("it is not a plain web address"), example)
         return default
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}".rstrip("/")
 
@@ -128,7 +208,8 @@ def report_address(name: str) -> str:
     except ValueError:
         sound = False
     if value and not sound:
-        note(name, "it is not an address of Sentry", f"For example {name}=https://key@host/1.")
+        example = _("For example %(name)s=https://key@host/1.")
+        note(name, _("it is not an address of Sentry"), example)
         return ""
     return value
 
@@ -138,7 +219,8 @@ def time_zone(name: str, default: str) -> str:
     try:
         zoneinfo.ZoneInfo(value)
     except (KeyError, ValueError, OSError):
-        note(name, "it is no time zone of the IANA database", f"For example {name}=Europe/Berlin.")
+        example = _("For example %(name)s=Europe/Berlin.")
+        note(name, _("it is no time zone of the IANA database"), example)
         return default
     return value
 
@@ -146,23 +228,49 @@ def time_zone(name: str, default: str) -> str:
 def email_config(name: str) -> dict[str, Any]:
     """Django's e-mail settings from one address; the console without one."""
     try:
-        return dict(_env.email_url_config(raw(name) or "consolemail://"))
+        return dict(environ.Env.email_url_config(raw(name) or "consolemail://"))
     except Exception:  # noqa: BLE001 the parser raises whatever it meets
-        note(name, "it is not an e-mail address of a server", f"For example {name}=smtp://…:587.")
-        return dict(_env.email_url_config("consolemail://"))
+        example = _("For example %(name)s=smtp+tls://user:password@host:587.")
+        note(name, _("it is not the address of a mail server"), example)
+        return dict(environ.Env.email_url_config("consolemail://"))
 
 
 def database_config(name: str, default: str) -> dict[str, Any]:
     """Django's settings for one database; SQLite and PostgreSQL are the two that Parley runs on."""
-    hint = f"For example {name}=postgres://user:password@host:5432/parley, or leave it out."
     try:
-        config = dict(_env.db_url_config(raw(name) or default))
+        config = dict(environ.Env.db_url_config(raw(name) or default))
     except Exception:  # noqa: BLE001 the parser raises whatever it meets
         config = {}
     if config.get("ENGINE") not in {
         "django.db.backends.sqlite3",
         "django.db.backends.postgresql",
     } or not config.get("NAME"):
-        note(name, "it is not the address of a PostgreSQL or SQLite database", hint)
-        return dict(_env.db_url_config(default))
+        note(
+            name,
+            _("it is not the address of a PostgreSQL or SQLite database"),
+            _("For example %(name)s=postgres://user:password@host:5432/parley, or leave it out."),
+        )
+        return dict(environ.Env.db_url_config(default))
     return config
+
+
+def redis_address(name: str) -> str:
+    """The address of a Redis and the number of its database; empty without one."""
+    value = raw(name)
+    try:
+        parts = urlsplit(value)
+        sound = bool(_REDIS_ADDRESS.fullmatch(value)) and parts.port != 0
+    except ValueError:
+        sound = False
+    if value and not sound:
+        example = _("For example %(name)s=redis://:password@host:6379/0, or leave it out.")
+        note(name, _("it is not the address of a Redis"), example)
+        return ""
+    return value
+
+
+def _quoted(value: str) -> str:
+    return repr(value[:100])
+
+
+read_settings_file()

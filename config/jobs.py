@@ -16,7 +16,7 @@ from django.conf import settings
 
 from common import lifecycle
 from common.health import health_check
-from config.celery import app
+from config.celery import EMBEDDED, app
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class EmbeddedWorker:
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=True,
-            hostname=f"embedded-{uuid4().hex[:8]}",
+            hostname=f"{EMBEDDED}{uuid4().hex[:8]}",
             loglevel="WARNING",
             quiet=True,
         )

@@ -64,7 +64,12 @@ if not PRODUCTION and not all(_secrets.values()):
             name: _secrets[name] or made for name, made in development_secrets(DATA_DIR).items()
         }
     except (OSError, ValueError, KeyError):
-        env.note("DATA_DIR", f"{DATA_DIR} cannot hold the secrets", "Name a folder of your own.")
+        env.note(
+            "DATA_DIR",
+            _("%(folder)s cannot hold the secrets"),
+            _("Name a folder of your own."),
+            folder=DATA_DIR,
+        )
 MISSING_SECRETS = [name for name, value in _secrets.items() if not value]
 # A key nobody knows stands in for a missing one until the check has stopped the start.
 _keys = {

@@ -9,6 +9,7 @@ from pathlib import Path
 _folder = tempfile.mkdtemp(prefix="parley-test-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["DATA_DIR"] = _folder
+os.environ["ENV_FILE"] = os.devnull
 for _name in ("PRODUCTION", "DEBUG", "PUBLIC_URL", "ALLOWED_HOSTS", "SINGLE_USER", "HOST", "PORT"):
     os.environ.pop(_name, None)
 if os.environ.get("REDIS_URL") and (_worker := os.environ.get("PYTEST_XDIST_WORKER")):

@@ -1,4 +1,4 @@
-"""What `manage.py serve` does before it serves. What cannot be done is said in a sentence."""
+"""What happens before anything is served. What cannot be done is said in a sentence."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import redis
 from django.conf import settings
 from django.core import checks
 from django.core.management import call_command
@@ -28,9 +30,26 @@ from config.secret_files import private_directory
 
 Say = Callable[[str], None]
 
+_REDIS_SECONDS = 2
+_REFUSALS = (
+    redis.AuthenticationError,
+    redis.exceptions.AuthorizationError,
+    redis.ResponseError,
+)
+
 
 class CannotStart(Exception):
     """Names the setting and what to do; shown as it is, without a traceback."""
+
+
+@contextmanager
+def or_say_why() -> Iterator[None]:
+    """Ends the process with the sentence of a CannotStart."""
+    try:
+        yield
+    except CannotStart as reason:
+        sys.stderr.write(_("Parley cannot start.") + f"\n{reason}\n")
+        sys.exit(1)
 
 
 def check_settings() -> None:
@@ -112,7 +131,7 @@ def wait_for_database(say: Say) -> None:
         try:
             _touch_database()
         except DatabaseError as exc:
-            reason = (str(exc).strip() or _("no answer")).splitlines()[0]
+            reason = _first_line(exc)
         else:
             return
         if connection.vendor == "sqlite" or time.monotonic() >= deadline:
@@ -144,18 +163,61 @@ def _touch_database() -> None:
         wrapper.close()
 
 
+def look_for_redis(say: Say) -> None:
+    """Say that Redis is away, as everything goes on without it until it is back (F4).
+
+    Raises CannotStart where it is there and will not have us: that does not pass by itself.
+    """
+    if not settings.REDIS_URL:
+        return
+    client = redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=_REDIS_SECONDS,
+        socket_connect_timeout=_REDIS_SECONDS,
+        retry=None,
+    )
+    try:
+        with closing(client):
+            client.ping()
+    except (
+        redis.AuthenticationError,
+        redis.exceptions.AuthorizationError,
+        redis.ResponseError,
+    ) as exc:
+        raise CannotStart(
+            _("REDIS_URL: Redis refuses us (%(reason)s). Check its password and database number.")
+            % {"reason": _first_line(exc)}
+        ) from None
+    except (redis.RedisError, OSError) as exc:
+        say(
+            _(
+                "REDIS_URL: Redis cannot be reached (%(reason)s). Parley starts without it and "
+                "uses it as soon as it is there; until then jobs wait, and processes do not hear "
+                "of each other at once."
+            )
+            % {"reason": _first_line(exc)}
+        )
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).strip() or _("no answer")).splitlines()[0].rstrip(".")
+
+
 def migrate(say: Say) -> None:
     """Bring the tables up to date; of several starting servers one does it, the others wait."""
     with one_at_a_time(connection):
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            say("Setting up the database …")
+            say(_("Setting up the database …"))
             call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
     found = schema_state.state()
     if found.verdict == schema_state.AHEAD:
         raise CannotStart(
-            f"DATABASE_URL: a newer Parley changed this database ({', '.join(found.unknown)}). "
-            "Install that version, or restore a backup from before."
+            _(
+                "DATABASE_URL: a newer Parley changed this database (%(changes)s). "
+                "Install that version, or restore a backup from before."
+            )
+            % {"changes": ", ".join(found.unknown)}
         )
 
 

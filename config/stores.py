@@ -5,17 +5,12 @@ A part of `config.settings`.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from config import env
+from config.env import BASE_DIR
 
-BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = (BASE_DIR / env.text("DATA_DIR", "var")).resolve()
 
-REDIS_URL = env.raw("REDIS_URL")
-if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
-    env.note("REDIS_URL", "it is not the address of a Redis", "For example redis://host:6379/0.")
-    REDIS_URL = ""
+REDIS_URL = env.redis_address("REDIS_URL")
 DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 10, low=1, high=500)
 DATABASES = {
     "default": env.database_config("DATABASE_URL", f"sqlite:///{DATA_DIR / 'parley.sqlite3'}")

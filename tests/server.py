@@ -142,6 +142,7 @@ def environment(data_dir: Path, *, port: int, **environ: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     return kept | {
         "DATA_DIR": str(data_dir),
+        "ENV_FILE": os.devnull,
         "PORT": str(port),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore",

@@ -9,6 +9,7 @@ import logging
 import pytest
 import structlog
 from django.conf import settings
+from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisAway
 
 from common.logging import OneLineAnOutage, configure
@@ -20,7 +21,8 @@ FORGED = "anna\nERROR all is lost\r\x1b[31mred\u2028end"
 @pytest.fixture(params=["console", "json"])
 def logs(request):
     """What is written in one of the two forms."""
-    logging.getLogger("channels_redis.pubsub").filters.clear()  # it remembers what it said
+    for name in ("channels_redis.pubsub", "celery.worker.consumer.consumer"):
+        logging.getLogger(name).filters.clear()  # it remembers what it said
     configure({"level": "INFO", "format": request.param})
     written = io.StringIO()
     handler = logging.getLogger().handlers[0]
@@ -153,6 +155,21 @@ def test_an_outage_of_redis_is_a_line_a_minute(logs):
     assert [record.created for record in passed] == [1_000, 1_060, 1_120]
     assert {record.getMessage() for record in passed} == {"Redis is away: ConnectionError"}
     assert not any(record.exc_info for record in passed)
+
+
+def test_celery_is_quiet_about_outages_too(logs):
+    """G2: its worker writes two lines every two seconds, and wants no traceback for it."""
+    text = "consumer: Cannot connect to %s: %s.\n%s\n"
+    told = ("redis://:**@127.0.0.1:9/3", OperationalError("secret"), "Trying again")
+    logger = logging.getLogger("celery.worker.consumer.consumer")
+    for second in range(3):
+        record = logging.LogRecord(logger.name, logging.ERROR, "", 0, text, told, None)
+        record.created = 8e9 + second
+        logger.handle(record)
+
+    written = logs.getvalue()
+    assert written.count("Redis is away") == 1
+    assert "Cannot connect" not in written
 
 
 def test_channels_redis_is_quiet_about_outages_alone(logs):

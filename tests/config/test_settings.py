@@ -165,3 +165,90 @@ def test_a_web_address_is_one_that_stands_in_links_as_it_is(monkeypatch, value, 
 
     assert found == (kept or "http://localhost:8000")
     assert [problem.name for problem in env.problems] == ([] if kept else ["PUBLIC_URL"])
+
+
+def test_a_file_gives_what_the_environment_does_not(read, tmp_path):
+    (tmp_path / "secret").write_text("from-a-file-" * 4, encoding="utf-8")
+    (tmp_path / "settings.env").write_text(
+        "# of this machine\n"
+        "export TIME_ZONE=Europe/Berlin\n"
+        "  LOG_LEVEL='WARNING'\r\n"
+        "\n"
+        "PUBLIC_URL=https://from-file.example\n"
+        f"SECRET_KEY_FILE={tmp_path / 'secret'}\n"
+        f"METRICS_TOKEN_FILE={tmp_path / 'secret'}\n"
+        "REDIS_URL=redis://from-file:6379/0\n"
+        'ADMIN_PASSWORD="a#b c"\n',
+        encoding="utf-8",
+    )
+
+    found = read(
+        *("TIME_ZONE", "LOG_LEVEL", "PUBLIC_URL", "SECRET_KEY", "METRICS_TOKEN", "REDIS_URL"),
+        "ADMIN_PASSWORD",
+        ENV_FILE=str(tmp_path / "settings.env"),
+        PUBLIC_URL="https://from-environment.example",
+        SECRET_KEY="from-the-environment-" * 3,
+        REDIS_URL="",
+    )
+
+    assert found == {
+        "TIME_ZONE": "Europe/Berlin",
+        "LOG_LEVEL": "WARNING",
+        "PUBLIC_URL": "https://from-environment.example",
+        "SECRET_KEY": "from-the-environment-" * 3,
+        "METRICS_TOKEN": "from-a-file-" * 4,
+        "REDIS_URL": "",
+        "ADMIN_PASSWORD": "a#b c",
+        "problems": [],
+    }
+
+
+def test_what_a_file_gives_is_not_handed_to_other_programs(tmp_path):
+    (tmp_path / "settings.env").write_text("OPENAI_ORG_ID=org-1\nTIME_ZONE=UTC\n", "utf-8")
+    script = (
+        "import os, config.settings; print(sorted({'OPENAI_ORG_ID', 'TIME_ZONE'} & {*os.environ}))"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment(tmp_path, port=8139, ENV_FILE=str(tmp_path / "settings.env")),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ended.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [(b"TIME_ZONE=UTC\nSECRET KEY=canary\n", "line 2"), (b"X=\xff\n", "cannot")],
+)
+def test_a_file_that_cannot_be_read_is_named_and_never_quoted(monkeypatch, tmp_path, content, line):
+    """G1"""
+    monkeypatch.setattr(env, "problems", [])
+    path = tmp_path / "settings.env"
+    path.write_bytes(content)
+
+    env.read_file(path)
+
+    [problem] = env.problems
+    text, _hint = problem.sentences()
+    assert (problem.name, line in text, "canary" in text) == ("ENV_FILE", True, False)
+
+
+def test_without_a_name_the_file_is_the_one_beside_manage_py(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(env, "BASE_DIR", tmp_path)
+    monkeypatch.setattr(env, "read_file", asked.append)
+    monkeypatch.delenv("ENV_FILE")
+
+    env.read_settings_file()
+    (tmp_path / ".env").mkdir()  # a virtual environment of that name
+    env.read_settings_file()
+    (tmp_path / ".env").rmdir()
+    (tmp_path / ".env").touch()
+    env.read_settings_file()
+
+    assert asked == [tmp_path / ".env"]

@@ -6,9 +6,13 @@ import json
 import os
 import secrets
 import socket
+import socketserver
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -57,6 +61,8 @@ def test_a_taken_port_ends_the_start_with_a_sentence(tmp_path):
         ("DEBUG", "perhaps"),
         ("DATABASE_URL", "mysql://root@localhost/x"),
         ("REDIS_URL", "http://localhost"),
+        ("REDIS_URL", "redis://localhost:many/0"),
+        ("REDIS_URL", "redis://localhost/first"),
         ("PUBLIC_URL", "chat.example.com"),
         ("ENCRYPTION_KEYS", "short"),
         ("TIME_ZONE", "Mars/Olympus"),
@@ -89,6 +95,72 @@ def test_a_database_that_is_away_ends_the_start_with_a_sentence(tmp_path):
 
     assert ended.returncode == 1
     assert "DATABASE_URL:" in ended.stderr
+    assert "pass-1234" not in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+@contextmanager
+def _redis_that_refuses() -> Iterator[str]:
+    """The address of one that says to whatever it is asked that the password is wrong."""
+
+    class Refusing(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.request.recv(4_096):
+                self.request.sendall(b"-WRONGPASS invalid username-password pair\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refusing) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"redis://:pass-1234@127.0.0.1:{server.server_address[1]}/0"
+        server.shutdown()
+
+
+def test_a_redis_that_refuses_us_ends_the_start_with_a_sentence(tmp_path):
+    with _redis_that_refuses() as address:
+        ended = manage("serve", environ=environment(tmp_path, port=8139, REDIS_URL=address))
+
+    assert ended.returncode == 1
+    assert "REDIS_URL: Redis refuses us" in ended.stderr
+    assert "pass-1234" not in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_server_starts_without_its_redis_and_says_so_once(tmp_path):
+    """F4: sign-in works while Redis is away, also where it was never there."""
+    with running(tmp_path, REDIS_URL="redis://:pass-1234@127.0.0.1:9/0") as server:
+        person = {"username": "mina", "email": "m@example.org", "password": "correct-horse-9"}
+        made = server.request("/api/v1/auth/register", method="POST", body=person)
+
+        assert made.status == 201
+        assert server.log.count("REDIS_URL: Redis cannot be reached") == 1
+        assert "Cannot connect" not in server.log
+        assert "pass-1234" not in server.log
+        assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("kind", ["worker", "beat"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://localhost:many/0"),
+        ("DATABASE_URL", "postgres://nobody:pass-1234@127.0.0.1:9/nothing"),
+    ],
+)
+def test_a_worker_and_a_beat_begin_with_the_same_questions(tmp_path, kind, name, value):
+    environ = environment(tmp_path, port=8139, DATABASE_WAIT_SECONDS="0.1", **{name: value})
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "celery", "--app", "config", kind],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert f"{name}:" in ended.stderr
     assert "pass-1234" not in ended.stderr + ended.stdout
     assert "Traceback" not in ended.stderr
 

@@ -21,19 +21,17 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        try:
+        with start.or_say_why():
             start.check_settings()
             start.prepare_folder()
             lock = start.only_server()
             listener = start.bind()
             start.wait_for_database(self.say)
+            start.look_for_redis(self.say)
             start.migrate(self.say)
             administrators = start.furnish()
             start.name_overruled(self.say)
             connections.close_all()
-        except start.CannotStart as reason:
-            sys.stderr.write(_("Parley cannot start.") + f"\n{reason}\n")
-            sys.exit(1)
         from config.server import run  # noqa: PLC0415 loads the whole application
 
         try:

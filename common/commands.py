@@ -57,6 +57,7 @@ class _Cli(BaseCommand, ABC):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs.setdefault("formatter_class", _Help)
+        self.help = str(self.help)  # argparse knows no lazy text
         if self.examples:
             lines = "\n".join(f"  {example}" for example in self.examples)
             kwargs.setdefault("epilog", _("examples:") + f"\n{lines}")

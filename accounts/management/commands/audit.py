@@ -7,6 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import AuditAction, AuditEntry
 from accounts.services import audit
@@ -17,7 +19,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class Command(CliGroup):
-    help = "Who did what, to what, when and from where."
+    help = gettext_lazy("Who did what, to what, when and from where.")
     examples = (
         "manage.py audit list --since 24h",
         "manage.py audit list --actor root --action user.roles_changed",
@@ -25,16 +27,16 @@ class Command(CliGroup):
     )
 
     def add_commands(self) -> None:
-        listing = self.add("list", self.list_entries, help="Entries, the newest first.")
-        listing.add_argument("--actor", help="Done by this person: user name, e-mail or id.")
-        listing.add_argument("--about", help="Done by or to this person or id.")
+        listing = self.add("list", self.list_entries, help=_("Entries, the newest first."))
+        listing.add_argument("--actor", help=_("Done by this person: user name, e-mail or id."))
+        listing.add_argument("--about", help=_("Done by or to this person or id."))
         listing.add_argument(
-            "--action", choices=AuditAction.values, metavar="ACTION", help=", ".join(AuditAction)
+            "--action", choices=AuditAction.values, metavar="ACTION", help=_(", ").join(AuditAction)
         )
         listing.add_argument(
-            "--since", type=_moment, help="A date, a time (ISO 8601), or 30m, 24h, 7d."
+            "--since", type=_moment, help=_("A date, a time (ISO 8601), or 30m, 24h, 7d.")
         )
-        listing.add_argument("--limit", type=int, default=100, help="How many at most (100).")
+        listing.add_argument("--limit", type=int, default=100, help=_("How many at most (100)."))
 
     def list_entries(
         self,

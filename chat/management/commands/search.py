@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from chat.models import Conversation, SearchPiece
 from chat.services.search import rebuild
 from common.commands import Answer, CliGroup
 
 
 class Command(CliGroup):
-    help = "Look at the search index, or make it anew."
+    help = gettext_lazy("Look at the search index, or make it anew.")
     examples = ("manage.py search status", "manage.py search rebuild --format json")
 
     def add_commands(self) -> None:
-        self.add("status", self.status, help="What is indexed, and what waits for the job.")
-        self.add("rebuild", self.rebuild, help="Index everything anew; people can go on searching.")
+        self.add("status", self.status, help=_("What is indexed, and what waits for the job."))
+        self.add(
+            "rebuild", self.rebuild, help=_("Index everything anew; people can go on searching.")
+        )
 
     def status(self, **_options: Any) -> Answer:
         return {

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.db import DatabaseError
+from django.utils.translation import gettext as _
 
 from common.commands import Answer, CliCommand, Refused
 from config.backups import making
@@ -22,7 +23,7 @@ class Command(CliCommand):
     )
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("path", type=Path, help="A file that is not there yet, or a folder.")
+        parser.add_argument("path", type=Path, help=_("A file that is not there yet, or a folder."))
 
     def run(self, *, path: Path, **options: Any) -> Answer:
         try:

@@ -25,8 +25,8 @@ class Command(CliCommand):
     requires_system_checks = ()  # they may ask a database that is what is to be mended
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("path", type=Path, help="The file that backup wrote.")
-        parser.add_argument("--yes", action="store_true", help="Do not ask.")
+        parser.add_argument("path", type=Path, help=_("The file that backup wrote."))
+        parser.add_argument("--yes", action="store_true", help=_("Do not ask."))
 
     def run(self, *, path: Path, yes: bool, **options: Any) -> Answer:
         path = path.absolute()

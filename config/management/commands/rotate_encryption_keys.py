@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
 
 from common import sealed
 from common.commands import Answer, CliCommand
@@ -21,7 +22,7 @@ class Command(CliCommand):
     )
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Count, change nothing.")
+        parser.add_argument("--dry-run", action="store_true", help=_("Count, change nothing."))
 
     def run(self, *, dry_run: bool, **options: Any) -> Answer:
         return [asdict(each) for each in sealed.rotate(dry_run=dry_run)]

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from common.commands import Answer, CliGroup, Refused, usage_error
 from common.errors import NotFound
@@ -21,7 +22,9 @@ from models_registry.services.discovery import add_listed_models
 
 
 class Command(CliGroup):
-    help = "Where models are reached: add, list and test the deployment's connections."
+    help = gettext_lazy(
+        "Where models are reached: add, list and test the deployment's connections."
+    )
     examples = (
         "manage.py connection add --provider openai --name OpenAI --discover",
         "manage.py connection add --provider openai_compatible --name Ollama \\",
@@ -31,20 +34,22 @@ class Command(CliGroup):
     )
 
     def add_commands(self) -> None:
-        add = self.add("add", self.add_connection, help="Add a connection; the key is asked for.")
+        add = self.add(
+            "add", self.add_connection, help=_("Add a connection; the key is asked for.")
+        )
         add.add_argument("--provider", required=True, choices=sorted(VENDORS))
-        add.add_argument("--name", required=True, help="How it is called in lists.")
-        add.add_argument("--base-url", default="", help="The vendor's own address if left out.")
+        add.add_argument("--name", required=True, help=_("How it is called in lists."))
+        add.add_argument("--base-url", default="", help=_("The vendor's own address if left out."))
         key = add.add_mutually_exclusive_group()
         # Never as an argument: those show in the list of processes and in the shell's history.
-        key.add_argument("--key-stdin", action="store_true", help="Read the key from stdin.")
-        key.add_argument("--no-key", action="store_true", help="The server wants none.")
+        key.add_argument("--key-stdin", action="store_true", help=_("Read the key from stdin."))
+        key.add_argument("--no-key", action="store_true", help=_("The server wants none."))
         add.add_argument(
-            "--discover", action="store_true", help="Add every model that its server lists."
+            "--discover", action="store_true", help=_("Add every model that its server lists.")
         )
-        self.add("list", self.list_connections, help="List them, without their keys.")
-        test = self.add("test", self.test_connection, help="Ask a server for its models.")
-        test.add_argument("connection", help="Its name or id.")
+        self.add("list", self.list_connections, help=_("List them, without their keys."))
+        test = self.add("test", self.test_connection, help=_("Ask a server for its models."))
+        test.add_argument("connection", help=_("Its name or id."))
 
     def add_connection(self, *, discover: bool, **options: Any) -> Answer:
         connection = create_connection(

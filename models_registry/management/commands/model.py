@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import Count
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import Role
 from accounts.services.people import find
@@ -18,7 +19,7 @@ from models_registry.services.models import access_of, grant, set_enabled
 
 
 class Command(CliGroup):
-    help = "The deployment's models: list them, switch them, open them to people."
+    help = gettext_lazy("The deployment's models: list them, switch them, open them to people.")
     examples = (
         "manage.py model list",
         "manage.py model disable gpt-4o",
@@ -28,22 +29,25 @@ class Command(CliGroup):
     )
 
     def add_commands(self) -> None:
-        listing = self.add("list", self.list_models, help="List models with their prices.")
-        listing.add_argument("--all", action="store_true", help="Disabled ones too.")
-        for name, switched in (("enable", True), ("disable", False)):
-            parser = self.add(name, self.switch, help=f"{name.capitalize()} models.")
-            parser.add_argument("models", nargs="+", metavar="MODEL", help="Names of models.")
+        listing = self.add("list", self.list_models, help=_("List models with their prices."))
+        listing.add_argument("--all", action="store_true", help=_("Disabled ones too."))
+        for name, switched, text in (
+            ("enable", True, _("Switch models on.")),
+            ("disable", False, _("Switch models off.")),
+        ):
+            parser = self.add(name, self.switch, help=text)
+            parser.add_argument("models", nargs="+", metavar="MODEL", help=_("Names of models."))
             parser.set_defaults(enabled=switched)
-        giving = self.add("grant", self.grant, help="Open a model to more people.")
-        giving.add_argument("model", help="Its name.")
+        giving = self.add("grant", self.grant, help=_("Open a model to more people."))
+        giving.add_argument("model", help=_("Its name."))
         giving.add_argument("--everyone", action="store_true", default=None)
-        giving.add_argument("--only", action="store_true", help="No longer to everyone.")
+        giving.add_argument("--only", action="store_true", help=_("No longer to everyone."))
         giving.add_argument("--role", action="append", default=[], choices=list(Role.values))
         giving.add_argument("--user", action="append", default=[], metavar="NAME")
 
-        asking = self.add("why", self.why, help="Say whether a person may use a model, and why.")
-        asking.add_argument("model", help="Its name.")
-        asking.add_argument("user", help="User name or e-mail.")
+        asking = self.add("why", self.why, help=_("Say whether a person may use a model, and why."))
+        asking.add_argument("model", help=_("Its name."))
+        asking.add_argument("user", help=_("User name or e-mail."))
 
     def list_models(self, *, all: bool, **_options: Any) -> Answer:  # noqa: A002 the option's name
         models = ChatModel.objects.select_related("connection", "owner").order_by("name", "id")

@@ -1,8 +1,8 @@
 """The base of `manage.py` commands: subcommands, `--format table|json`, exit codes.
 
 Exit 0: done. 1: refused, and the reason is on stderr. 2: the command line itself is wrong.
-A handler returns what there is to say: rows (a list of dicts), one record (a dict), a sentence,
-or nothing.
+`about` says what a command is for, as a lazy text. A handler returns what there is to say: rows (a
+list of dicts), one record (a dict), a sentence, or nothing.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class _Help(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
 
 
 class _Cli(BaseCommand, ABC):
+    about: ClassVar[Any] = ""
     examples: ClassVar[Sequence[str]] = ()
     suppressed_base_arguments = {
         "--version",
@@ -57,7 +58,7 @@ class _Cli(BaseCommand, ABC):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs.setdefault("formatter_class", _Help)
-        self.help = str(self.help)  # argparse knows no lazy text
+        self.help = str(self.about) or self.help
         if self.examples:
             lines = "\n".join(f"  {example}" for example in self.examples)
             kwargs.setdefault("epilog", _("examples:") + f"\n{lines}")

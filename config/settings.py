@@ -18,12 +18,13 @@ from common.changeable import Changeable
 from common.security_headers import PAGES
 from config import env
 from config.admin_site import UNFOLD  # noqa: F401 read by name
+from config.env import BASE_DIR
 from config.job_settings import *
 from config.limits import *
 from config.limits import PAGE_SIZE
 from config.secret_files import development_secrets
 from config.stores import *
-from config.stores import BASE_DIR, DATA_DIR
+from config.stores import DATA_DIR
 
 django_stubs_ext.monkeypatch()
 

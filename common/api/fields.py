@@ -49,9 +49,10 @@ class LineField(TextField):
         "unseen": _("A name is one line of visible characters, without marks of direction.")
     }
 
-    def to_internal_value(self, data: Any) -> str:
-        line = super().to_internal_value(data)
-        if not is_line(line):
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        # After the validators: nothing that is too long is looked through (R4).
+        line = super().run_validation(data)
+        if line and not is_line(line):
             self.fail("unseen")
         return line
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -239,7 +240,7 @@ def test_a_file_that_cannot_be_read_is_named_and_never_quoted(monkeypatch, tmp_p
 
 
 def test_without_a_name_the_file_is_the_one_beside_manage_py(monkeypatch, tmp_path):
-    asked = []
+    asked: list[Path] = []
     monkeypatch.setattr(env, "BASE_DIR", tmp_path)
     monkeypatch.setattr(env, "read_file", asked.append)
     monkeypatch.delenv("ENV_FILE")

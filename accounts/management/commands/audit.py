@@ -19,7 +19,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class Command(CliGroup):
-    help = gettext_lazy("Who did what, to what, when and from where.")
+    about = gettext_lazy("Who did what, to what, when and from where.")
     examples = (
         "manage.py audit list --since 24h",
         "manage.py audit list --actor root --action user.roles_changed",

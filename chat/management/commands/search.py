@@ -13,7 +13,7 @@ from common.commands import Answer, CliGroup
 
 
 class Command(CliGroup):
-    help = gettext_lazy("Look at the search index, or make it anew.")
+    about = gettext_lazy("Look at the search index, or make it anew.")
     examples = ("manage.py search status", "manage.py search rebuild --format json")
 
     def add_commands(self) -> None:

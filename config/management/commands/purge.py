@@ -12,7 +12,7 @@ from common.commands import Answer, CliCommand
 
 
 class Command(CliCommand):
-    help = gettext_lazy(
+    about = gettext_lazy(
         "Drop what has run out, and say how much it was. A server does this every hour."
     )
     examples = ("manage.py purge", "manage.py purge --dry-run --format json")

@@ -22,7 +22,7 @@ from models_registry.services.discovery import add_listed_models
 
 
 class Command(CliGroup):
-    help = gettext_lazy(
+    about = gettext_lazy(
         "Where models are reached: add, list and test the deployment's connections."
     )
     examples = (

@@ -19,7 +19,7 @@ from models_registry.services.models import access_of, grant, set_enabled
 
 
 class Command(CliGroup):
-    help = gettext_lazy("The deployment's models: list them, switch them, open them to people.")
+    about = gettext_lazy("The deployment's models: list them, switch them, open them to people.")
     examples = (
         "manage.py model list",
         "manage.py model disable gpt-4o",

@@ -46,6 +46,14 @@ def post(letter: Letter, *, address: str, user: User | None = None) -> None:
         transaction.on_commit(lambda: mail_waiting.send_robust(OutgoingMail, mail_id=mail.pk))
 
 
+def forget(address: str) -> None:
+    """Drop the letters that nobody's row takes along: a reset names an address alone (G4)."""
+    key = fold(address)
+    unclaimed = OutgoingMail.objects.filter(user=None).values_list("pk", "address")
+    theirs = [pk for pk, written in unclaimed.iterator() if fold(written) == key]
+    OutgoingMail.objects.filter(pk__in=theirs).delete()
+
+
 def digest(token: str) -> str:
     """What is kept of a token that was mailed."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -152,6 +152,7 @@ def erase(user: User, *, actor: User | None) -> None:
         people.check_not_last_administrator(user)
         user_erasing.send(User, user=user)
         audit.record(AuditAction.USER_ERASED, actor=actor, target=audit.person(user))
+        mails.forget(user.email)
         user.delete()
         audit.forget_person(user_id)
 

@@ -1,0 +1,99 @@
+"""Erasing a person leaves nothing of theirs in any table (G4)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.db import connection
+
+from accounts.models import Letter, OutgoingMail, User
+from accounts.services import registration
+from accounts.services.callers import Caller
+from accounts.services.sign_ins import open_for
+from accounts.services.tokens import issue
+from chat.models import Conversation, Message
+from chat.services import messages
+from chat.services.turn_requests import chat_once, send_message
+from models_registry.providers.base import Finished, TextDelta
+from quotas.models import UsageRecord
+from tests.accounts.conftest import PASSWORD, Api
+from tests.chat.conftest import read
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# What is looked for: each stands in at least one table before, and in none afterwards.
+NAMES = ["erica", "Erica@example.org", "Erica Mustermann", "new-erica@example.org"]
+TEXTS = ["a plan nobody knows", "an answer for nobody", "a private prompt", "a private title"]
+THINGS = ["why I say so", "my-own-key-of-this", "my-own-key-of-that"]
+
+
+def tables_with(canary: str) -> list[str]:
+    """Names of the tables that hold `canary` in any column of any row."""
+    found = []
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608 ours
+            rows = json.dumps(cursor.fetchall(), default=str, ensure_ascii=False)
+            if canary.casefold() in rows.casefold():
+                found.append(table)
+    return found
+
+
+@pytest.fixture
+def erica(model, script, settings) -> User:
+    """Somebody who has used everything."""
+    settings.ALLOW_PRIVATE_UPSTREAMS = True
+    user = registration.create_person(
+        username="erica", email="erica@example.org", password=PASSWORD
+    )
+    token = issue(open_for(user, client="erica's phone")).access_token
+    bearer = {"HTTP_AUTHORIZATION": f"Bearer {token}"}
+    api = Api()
+    api.call("PATCH", "users/me", {"display_name": "Erica Mustermann"}, **bearer)
+    change = {"email": "new-erica@example.org", "password": PASSWORD}
+    assert api.call("PATCH", "users/me", change, **bearer).status_code == 200
+    api.login("erica", "a wrong password")
+    made = {"name": "ericas-connection", "provider": "openai_compatible", "scope": "personal"}
+    made |= {"base_url": "http://127.0.0.1:8159/v1", "api_key": "sk-erica-0123456789"}
+    told = api.post("connections", made, **bearer)
+    assert told.status_code == 201, told.content
+    connection_id = told.json()["id"]
+    asked = {"scope": "personal", "name": "ericas-model", "connection": connection_id}
+    assert api.post("models", asked, **bearer).status_code == 201
+    caller = Caller(user, None)
+    conversation = Conversation.objects.create(
+        owner=user, title="a private title", system_prompt="a private prompt", model=model.name
+    )
+    script(TextDelta("an answer for nobody"), Finished("stop"))
+    ref = send_message(
+        caller, conversation.id, content="a plan nobody knows", idempotency_key="my-own-key-of-this"
+    ).ref
+    read(ref)
+    messages.rate_message(caller, ref.message_id, rating="down", comment="why I say so")
+    script(TextDelta("an answer for nobody"), Finished("stop"))
+    once = [{"role": "user", "content": "a plan nobody knows"}]
+    read(chat_once(caller, messages=once, idempotency_key="my-own-key-of-that").ref)
+    # A letter that no server has taken yet.
+    OutgoingMail.objects.create(letter=Letter.RESET, address="Erica@example.org")
+    return user
+
+
+def test_nothing_of_a_person_is_left_in_any_table(erica):
+    """G4: scan all tables for the e-mail: 0."""
+    for name in (*NAMES, *TEXTS, *THINGS):
+        assert tables_with(name), f"{name} was nowhere"
+    numbers = UsageRecord.objects.count()
+    assert numbers
+    token = issue(open_for(erica)).access_token
+
+    answer = Api().call(
+        "DELETE", "users/me", {"password": PASSWORD}, HTTP_AUTHORIZATION=f"Bearer {token}"
+    )
+
+    assert answer.status_code == 204
+    left = {name: found for name in (*NAMES, *TEXTS, *THINGS) if (found := tables_with(name))}
+    assert left == {}
+    assert not User.objects.filter(pk=erica.pk).exists()
+    assert not Message.objects.exists()
+    assert UsageRecord.objects.count() == numbers

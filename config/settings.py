@@ -99,6 +99,7 @@ PROVIDERS_FROM_ENVIRONMENT = {
 RUNSERVER = "runserver" in sys.argv
 INSTALLED_APPS = [
     *(["daphne"] if RUNSERVER else []),
+    "config",  # before Django's: its commands stand in for two of theirs
     "unfold",
     "unfold.contrib.constance",
     "django.contrib.admin",
@@ -114,7 +115,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "rest_framework",
     "common",
-    "config",
     "accounts",
     "models_registry",
     "quotas",

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.people import actor_of
 from accounts.models import AuditAction, MailLink, OutgoingMail, Role, SignIn, SignInFailures
-from accounts.services import audit, people
+from accounts.services import audit, lockout, people
 from common.admin import ReadOnlyAdmin, ServiceAdmin, UncountedAdmin
 from common.db import write_transaction
 
@@ -175,3 +175,10 @@ class SignInFailuresAdmin(ReadOnlyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return bool(super(ReadOnlyAdmin, self).has_delete_permission(request, obj))
+
+    def delete_model(self, request: HttpRequest, obj: SignInFailures) -> None:
+        lockout.forget(obj, actor=actor_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[SignInFailures]) -> None:
+        for counter in queryset:
+            self.delete_model(request, counter)

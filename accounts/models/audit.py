@@ -20,6 +20,7 @@ class AuditAction(models.TextChoices):
     SIGN_IN = "sign_in.succeeded", _("Signed in")
     SIGN_IN_REFUSED = "sign_in.refused", _("Sign-in refused")
     SIGN_IN_LOCKED = "sign_in.locked", _("Locked out after too many tries")
+    SIGN_IN_UNLOCKED = "sign_in.unlocked", _("Count of failed sign-ins forgotten")
     SESSION_REVOKED = "session.revoked", _("Signed out")
     PASSWORD_CHANGED = "password.changed", _("Password changed")
     PASSWORD_RESET = "password.reset", _("Password set by a mailed link")

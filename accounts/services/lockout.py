@@ -114,6 +114,19 @@ def _record_lock(user: User | None, *, scope: str, subject: str, now: datetime) 
             )
 
 
+def forget(counter: SignInFailures, *, actor: User | None) -> None:
+    """Open the door that this count shuts."""
+    with write_transaction():
+        forgotten, _tables = SignInFailures.objects.filter(pk=counter.pk).delete()
+        if forgotten:
+            audit.record(
+                AuditAction.SIGN_IN_UNLOCKED,
+                actor=actor,
+                target=audit.Target("failed_sign_ins", counter.pk),
+                before={"scope": counter.scope, "count": counter.count},
+            )
+
+
 def _failures(scope: str, subject: str) -> int:
     return SignInFailures.objects.values_list("count", flat=True).get(scope=scope, subject=subject)
 

@@ -114,10 +114,24 @@ def sign_out(user: User, *, actor: User | None, only: UUID | None = None, reason
     return ended
 
 
-def revoke_everyone() -> None:
-    """End every device of everybody."""
+def sign_out_everyone(*, actor: User | None) -> int:
+    """`revoke_everyone` as an act of its own, on record; how many devices it signed out."""
     with write_transaction():
-        SignIn.objects.filter(revoked_at=None).update(revoked_at=timezone.now())
+        ended = revoke_everyone()
+        if ended:
+            audit.record(
+                AuditAction.SESSION_REVOKED,
+                actor=actor,
+                target=audit.Target("session"),
+                after={"sessions": ended, "reason": "everyone"},
+            )
+    return ended
+
+
+def revoke_everyone() -> int:
+    """End every device of everybody; how many were alive."""
+    with write_transaction():
+        return SignIn.objects.filter(revoked_at=None).update(revoked_at=timezone.now())
 
 
 def over() -> QuerySet[SignIn]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core import mail
+from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
@@ -188,3 +190,29 @@ def link(mina, forgot):
     """`{"uid": …, "token": …}` as mina reads it in her mailbox."""
     forgot()
     return link_in(mail.outbox.pop())[1]
+
+
+class Input(io.StringIO):
+    terminal = False
+
+    def isatty(self):
+        return self.terminal
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run as from a shell: (exit code, stdout, stderr)."""
+
+    def command(*words, stdin="", terminal=False):
+        out, err, given = io.StringIO(), io.StringIO(), Input(stdin)
+        given.terminal = terminal
+        monkeypatch.setattr("sys.stdin", given)
+        try:
+            call_command(*words, stdout=out, stderr=err)
+        except CommandError as error:
+            return error.returncode, out.getvalue(), str(error)
+        except SystemExit as end:
+            return end.code, out.getvalue(), err.getvalue()
+        return 0, out.getvalue(), err.getvalue()
+
+    return command

@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AppendOnly, AuditAction, AuditEntry, SignIn
+from accounts.models import AppendOnly, AuditAction, AuditEntry, SignIn, SignInFailures
 from accounts.services import audit, people, profile, sign_ins
 from accounts.services.tokens import issue
 from common import purging
@@ -154,6 +154,21 @@ class TestWhatIsRecorded:
         assert len(trail(AuditAction.SIGN_IN_REFUSED)) == 5
         lock = the_one(AuditAction.SIGN_IN_LOCKED)
         assert (lock.target_id, lock.after) == (str(mina.pk), {"scope": "account_address"})
+
+    @pytest.mark.parametrize("by_list", [True, False])
+    def test_a_door_that_somebody_opened_again(self, desk, mina, by_list):
+        Api().login("mina", "wrong horse 9!")
+        count = SignInFailures.objects.get(scope="account")
+        if by_list:
+            asked = {"action": "delete_selected", "_selected_action": [count.pk], "post": "yes"}
+            desk.post(page("accounts_signinfailures_changelist"), asked)
+        else:
+            desk.post(page("accounts_signinfailures_delete", count.pk), {"post": "yes"})
+
+        entry = the_one(AuditAction.SIGN_IN_UNLOCKED)
+        assert (entry.actor_name, entry.target_id) == ("root", str(count.pk))
+        assert entry.before == {"scope": "account", "count": 1}
+        assert not SignInFailures.objects.filter(pk=count.pk).exists()
 
     def test_a_wrong_password_of_somebody_signed_in(self, mina, device):
         device(mina).call("DELETE", "users/me", {"password": "wrong horse 9!"})

@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 
 import pytest
-from django.core.management import CommandError, call_command
 
 from accounts.models import Role, User
 from accounts.services.people import roles_of
 from tests.accounts.conftest import PASSWORD, Api
 
 pytestmark = pytest.mark.django_db
-
-
-class Input(io.StringIO):
-    terminal = False
-
-    def isatty(self):
-        return self.terminal
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """Run as from a shell: (exit code, stdout, stderr)."""
-
-    def command(*words, stdin="", terminal=False):
-        out, err, given = io.StringIO(), io.StringIO(), Input(stdin)
-        given.terminal = terminal
-        monkeypatch.setattr("sys.stdin", given)
-        try:
-            call_command(*words, stdout=out, stderr=err)
-        except CommandError as error:
-            return error.returncode, out.getvalue(), str(error)
-        except SystemExit as end:
-            return end.code, out.getvalue(), err.getvalue()
-        return 0, out.getvalue(), err.getvalue()
-
-    return command
 
 
 class TestCreateAdmin:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import getpass
 import sys
 from typing import Any
 
@@ -8,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
+from accounts.management.passwords import given_password
 from accounts.services import people
 from common.commands import Answer, CliCommand, usage_error
 
@@ -53,14 +53,6 @@ def _ask(option: str, label: str) -> str:
 
 
 def _password(*, from_input: bool) -> str:
-    """Never an argument: those are seen by everyone on the machine."""
-    if from_input:
-        return sys.stdin.readline().rstrip("\r\n")
-    if settings.ADMIN_PASSWORD:
+    if settings.ADMIN_PASSWORD and not from_input:
         return str(settings.ADMIN_PASSWORD)
-    if not sys.stdin.isatty():
-        raise usage_error(_("%(option)s is missing.") % {"option": "--password-stdin"})
-    password = getpass.getpass(_("Password") + ": ")
-    if getpass.getpass(_("Password, again") + ": ") != password:
-        raise usage_error(_("The two passwords differ."))
-    return password
+    return given_password(from_input=from_input)

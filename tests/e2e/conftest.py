@@ -35,14 +35,14 @@ def _fresh_wire(upstream: Upstream) -> None:
 
 
 @contextmanager
-def database(data_dir: Path) -> Iterator[dict[str, str]]:
+def database(data_dir: Path, *, template: str = "template1") -> Iterator[dict[str, str]]:
     """A database of its own for the servers of one test, as their environment."""
     if not PAIRED:
         yield {}
         return
     name = f"parley_e2e_{uuid4().hex[:12]}"
     with psycopg.connect(POSTGRESQL, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         try:
             address = urlunsplit(urlsplit(POSTGRESQL)._replace(path=f"/{name}"))
             yield {"DATABASE_URL": address, "REDIS_URL": REDIS}

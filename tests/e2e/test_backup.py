@@ -10,12 +10,15 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from tests.e2e.conftest import PAIRED, database
@@ -42,6 +45,22 @@ print("AUDIT " + json.dumps({
     "sessions": Session.objects.count() + MailLink.objects.count(),
     "contents": sorted(Message.objects.filter(role="user").values_list("content", flat=True)),
 }))
+"""
+
+WRITTEN = "SELECT content FROM chat_message WHERE role = 'user' ORDER BY content"
+
+# In one process: a start of Django takes longer than a refusal.
+REFUSALS = """
+import json, sys, django
+django.setup()
+from django.core.management import CommandError, call_command
+said = {}
+for path in sys.argv[1:]:
+    try:
+        call_command("restore", path, "--yes")
+    except CommandError as refused:
+        said[path] = [refused.returncode, str(refused)]
+print("REFUSALS " + json.dumps(said))
 """
 
 # The process dies at its worst moment: the new database is whole, the old one stands.
@@ -83,6 +102,23 @@ class Deployment:
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout)
 
+    def run_code(self, code, *words):
+        return subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=ROOT,
+            env=self.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def contents(self):
+        """What people wrote, as it is stored."""
+        if PAIRED:
+            with psycopg.connect(self.shared["DATABASE_URL"]) as connection:
+                return [content for (content,) in connection.execute(WRITTEN)]
+        return contents_of(self.folder / "parley.sqlite3")
+
     def audit(self):
         ended = self.run("shell", "-v", "0", "-c", AUDIT)
         (line,) = [line for line in ended.stdout.splitlines() if line.startswith("AUDIT ")]
@@ -95,11 +131,6 @@ def deployment(tmp_path):
         yield Deployment(tmp_path / "data", stack.enter_context(database(tmp_path)))
 
 
-@pytest.fixture
-def backup(deployment, tmp_path):
-    return backed_up(deployment, tmp_path / "backup.tar.gz")
-
-
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory):
     """One for all tests in which nothing may happen to it."""
@@ -108,6 +139,22 @@ def standing(tmp_path_factory):
         made = Deployment(folder / "data", shared)
         made.backup = backed_up(made, folder / "backup.tar.gz")
         yield made
+
+
+@pytest.fixture
+def copied(standing, tmp_path):
+    """One of its kind that a test may do with as it likes."""
+    template = urlsplit(standing.shared.get("DATABASE_URL", "//x/template1")).path.strip("/")
+    with database(tmp_path, template=template) as shared:
+        made = Deployment(tmp_path / "data", shared)
+        shutil.copytree(standing.folder, made.folder)
+        made.backup = standing.backup
+        yield made
+
+
+def contents_of(file):
+    with closing(sqlite3.connect(file)) as connection:
+        return [content for (content,) in connection.execute(WRITTEN)]
 
 
 def backed_up(deployment, path):
@@ -221,57 +268,48 @@ def test_the_file_holds_no_keys_and_no_cookies(deployment, tmp_path):
         assert not [name for name in tar.getnames() if "secret" in name]
 
 
-def test_the_old_database_is_kept(deployment, backup):
-    told = deployment.done("restore", str(backup), "--yes")
+def test_it_can_be_restored_twice_and_the_old_databases_are_kept(copied):
+    told = copied.done("restore", str(copied.backup), "--yes")
+    again = copied.done("restore", str(copied.backup), "--yes")
 
-    assert deployment.audit()["contents"] == ["before the backup"]
-    assert told["kept"]
+    assert copied.contents() == ["before the backup"]
+    assert told["kept"] != again["kept"]
     if not PAIRED:
-        kept = {"DATABASE_URL": f"sqlite:///{told['kept']}"}
-        listed = deployment.run("shell", "-v", "0", "-c", AUDIT, environ=kept).stdout
-        assert "after the backup" in listed
+        assert contents_of(told["kept"]) == ["after the backup", "before the backup"]
+        assert contents_of(again["kept"]) == ["before the backup"]
 
 
-def test_it_can_be_restored_twice_and_into_nothing(deployment, backup, tmp_path):
-    deployment.done("restore", str(backup), "--yes")
-    deployment.done("restore", str(backup), "--yes")
-    assert deployment.audit()["contents"] == ["before the backup"]
-
+def test_it_can_be_restored_into_nothing(standing, tmp_path):
     with database(tmp_path) as shared:
         fresh = Deployment(tmp_path / "fresh", shared)
-        told = fresh.done("restore", str(backup), "--yes")
+        told = fresh.done("restore", str(standing.backup), "--yes")
 
         assert told["kept"] is None
-        assert fresh.audit()["contents"] == ["before the backup"]
+        assert fresh.contents() == ["before the backup"]
         with fresh.server() as server:
             assert server.request("/health").status == 200
 
 
-def test_a_running_server_is_in_the_way(deployment, backup):
-    with deployment.server() as server:
-        refused = deployment.run("restore", str(backup), "--yes")
+def test_a_running_server_is_in_the_way(copied):
+    with copied.server() as server:
+        refused = copied.run("restore", str(copied.backup), "--yes")
 
         assert refused.returncode == 1
         assert "top" in refused.stderr  # "Stop it first"
         assert "Traceback" not in refused.stderr
         assert server.request("/health").status == 200
-    assert len(deployment.audit()["contents"]) == 2
+    assert len(copied.contents()) == 2
 
 
-def test_a_restore_that_is_killed_leaves_the_old_one_working(deployment, backup):
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(backup)],
-        cwd=ROOT,
-        env=deployment.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"},
-        check=False,
-    )
+def test_a_restore_that_is_killed_leaves_the_old_one_working(copied):
+    killed = copied.run_code(KILLED, str(copied.backup))
 
     assert killed.returncode == -signal.SIGKILL
-    assert len(deployment.audit()["contents"]) == 2
-    with deployment.server() as server:
+    assert len(copied.contents()) == 2
+    with copied.server() as server:
         assert server.request("/health").status == 200
-    deployment.done("restore", str(backup), "--yes")
-    assert deployment.audit()["contents"] == ["before the backup"]
+    copied.done("restore", str(copied.backup), "--yes")
+    assert copied.contents() == ["before the backup"]
 
 
 def test_whoever_does_not_say_yes_changes_nothing(standing):
@@ -279,7 +317,7 @@ def test_whoever_does_not_say_yes_changes_nothing(standing):
 
     assert refused.returncode == 2
     assert "--yes" in refused.stderr
-    assert len(standing.audit()["contents"]) == 2
+    assert len(standing.contents()) == 2
 
 
 def _cut(path):
@@ -323,28 +361,32 @@ def _newer_format(path):
     _rewritten(path, lambda manifest: manifest.update(format=2))
 
 
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (_cut, "damaged"),
-        (_changed_within, "damaged"),
-        (_no_backup, "not a backup"),
-        (_newer, "chat.9999_next"),
-        (_other_kind, "DATABASE_URL"),
-        (_newer_format, "newer"),
-        (os.unlink, "No such file"),
-    ],
-)
-def test_what_cannot_be_restored_is_refused(standing, tmp_path, spoil, said):
-    backup = shutil.copy(standing.backup, tmp_path / "backup.tar.gz")
-    spoil(backup)
+SPOILT = {
+    _cut: "damaged",
+    _changed_within: "damaged",
+    _no_backup: "not a backup",
+    _newer: "chat.9999_next",
+    _other_kind: "DATABASE_URL",
+    _newer_format: "newer",
+    os.unlink: "No such file",
+}
 
-    refused = standing.run("restore", str(backup), "--yes")
 
-    assert refused.returncode == 1
-    assert said in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert len(standing.audit()["contents"]) == 2
+def test_what_cannot_be_restored_is_refused(standing, tmp_path):
+    paths = {spoil: tmp_path / spoil.__name__ / "backup.tar.gz" for spoil in SPOILT}
+    for spoil, path in paths.items():
+        path.parent.mkdir()
+        shutil.copy(standing.backup, path)
+        spoil(path)
+
+    ended = standing.run_code(REFUSALS, *map(str, paths.values()))
+
+    [line] = [line for line in ended.stdout.splitlines() if line.startswith("REFUSALS ")]
+    refused = json.loads(line.removeprefix("REFUSALS "))
+    for spoil, words in SPOILT.items():
+        code, said = refused[str(paths[spoil])]
+        assert (code, words in said) == (1, True), spoil
+    assert len(standing.contents()) == 2
 
 
 def test_a_backup_overwrites_nothing_and_leaves_nothing_half(standing):

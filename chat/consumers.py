@@ -16,7 +16,13 @@ from rest_framework import serializers
 from uuid_utils.compat import uuid7
 
 from accounts.consumers import SignedInConsumer
-from chat.api.serializers import ChatFrame, ConversationFrame, MessageFrame, ResumeFrame
+from chat.api.serializers import (
+    ChatFrame,
+    ConversationFrame,
+    ConversationSerializer,
+    MessageFrame,
+    ResumeFrame,
+)
 from chat.endings import ending
 from chat.models import Conversation
 from chat.services.stopping import request_stop
@@ -151,6 +157,17 @@ class ChatConsumer(SignedInConsumer):
                     "user_id": message["user"],
                 }
             )
+
+    async def conversation_changed(self, message: dict[str, Any]) -> None:
+        found = await in_thread(self.conversation_fields)(UUID(message["conversation"]))
+        if found is not None:
+            self.send_frame({"type": "conversation_updated", "conversation": found})
+
+    def conversation_fields(self, conversation_id: UUID) -> dict[str, Any] | None:
+        """It as REST shows it; None when it is gone, or not theirs."""
+        mine = Conversation.objects.visible_to(self.caller.user)
+        conversation = mine.filter(pk=conversation_id).first()
+        return None if conversation is None else ConversationSerializer(conversation).data
 
     async def turn_began(self, message: dict[str, Any]) -> None:
         turn = TurnRef(

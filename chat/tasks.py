@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.conf import settings
 
-from chat.services import search
+from chat.services import search, titles
 from chat.turns import unsettled
 
 
@@ -19,3 +19,9 @@ def settle_holds() -> None:
 def index_for_search() -> None:
     """Have search find what was written since the last look."""
     search.index_waiting(seconds=settings.SEARCH_INDEX_SECONDS)
+
+
+@shared_task
+def write_titles() -> None:
+    """Have models give titles to conversations that have none."""
+    titles.write_titles()

@@ -83,6 +83,8 @@ ENCRYPTION_KEYS = _keys["ENCRYPTION_KEYS"]
 
 # Models and their providers
 DEFAULT_MODEL = env.text("DEFAULT_MODEL")
+AUTOMATIC_TITLES = env.switch("AUTOMATIC_TITLES", default=True)
+TITLE_MODEL = env.text("TITLE_MODEL")
 ALLOW_PRIVATE_UPSTREAMS = env.switch("ALLOW_PRIVATE_UPSTREAMS", default=False)
 ALLOW_PRIVATE_WEBHOOKS = env.switch("ALLOW_PRIVATE_WEBHOOKS", default=False)
 UPSTREAM_CA_FILE = env.text("UPSTREAM_CA_FILE")
@@ -265,6 +267,16 @@ CHANGEABLE = {
         DEFAULT_MODEL,
         _("The model that is used where none is named; empty: the first usable one."),
         is_public=True,
+        characters=200,
+        may_be_empty=True,
+    ),
+    "automatic_titles": Changeable(
+        AUTOMATIC_TITLES,
+        _("Shall a model give conversations their titles? Else their first words do."),
+    ),
+    "title_model": Changeable(
+        TITLE_MODEL,
+        _("The system model that writes titles; empty: the conversation's own."),
         characters=200,
         may_be_empty=True,
     ),

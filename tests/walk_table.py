@@ -106,6 +106,8 @@ _SETTINGS = {
     "site_name": "Ours",
     "registration_open": False,
     "default_model": "echo",
+    "automatic_titles": False,
+    "title_model": "echo",
     "running_turns_per_user": 20,
     "hold_output_tokens": 1_024,
 }

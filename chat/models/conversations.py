@@ -20,6 +20,9 @@ _DUE_FOR_SEARCH = models.Q(title_indexed=False) | models.Q(
 )
 
 
+_DUE_FOR_TITLE = models.Q(title_source="none", titled_position__lt=models.F("last_position"))
+
+
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def visible_to(self, user: User) -> ConversationQuerySet:
         """Those that exist for `user`: the own ones."""
@@ -29,6 +32,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         """Those of which something was written that search does not find yet."""
         return self.filter(_DUE_FOR_SEARCH)
 
+    def due_for_title(self) -> ConversationQuerySet:
+        """Those that nobody gave a title, and that went on since a title was last looked for."""
+        return self.filter(_DUE_FOR_TITLE)
+
 
 class Conversation(Record):
     """A tree of messages between a person and models.
@@ -36,7 +43,8 @@ class Conversation(Record):
     `last_position` is raised by every transaction that writes to the transcript, so that commit
     order is position order. `epoch` is raised by whatever must silence a running turn.
     `tokens` and `cost` (billionths of the currency unit) sum what its turns used. Search finds
-    what was written up to `indexed_position`.
+    what was written up to `indexed_position`; `titled_position` is where it stood when a title was
+    last looked for, `title_tries` how often a model was asked for one.
     """
 
     class TitleSource(models.TextChoices):
@@ -65,6 +73,8 @@ class Conversation(Record):
     last_position = models.PositiveBigIntegerField(default=0, editable=False)
     epoch = models.PositiveIntegerField(default=0, editable=False)
     indexed_position = models.PositiveBigIntegerField(default=0, editable=False)
+    titled_position = models.PositiveBigIntegerField(default=0, editable=False)
+    title_tries = models.PositiveSmallIntegerField(default=0, editable=False)
     title_indexed = models.BooleanField(default=False, editable=False)
     updated_at = models.DateTimeField(_("last activity"), default=timezone.now, editable=False)
 
@@ -80,6 +90,8 @@ class Conversation(Record):
             models.Index(fields=["owner", "-updated_at", "-id"], name="conversations_of_owner"),
             # What the job that keeps the search index looks for every few seconds.
             models.Index(fields=["owner"], condition=_DUE_FOR_SEARCH, name="due_for_search"),
+            # The same for the job that writes titles.
+            models.Index(fields=["id"], condition=_DUE_FOR_TITLE, name="due_for_title"),
         ]
 
     def __str__(self) -> str:

@@ -159,7 +159,12 @@ def chat_once(
 
     def begin() -> TurnRef:
         return begin_stateless(
-            asked, messages, prompt_tokens=tokens, purpose=Turn.Purpose.CHAT, claim=claim
+            asked,
+            messages,
+            prompt_tokens=tokens,
+            purpose=Turn.Purpose.CHAT,
+            claim=claim,
+            user_id=caller.user.pk,
         )
 
     return _begin(claim, begin)

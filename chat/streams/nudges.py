@@ -19,6 +19,14 @@ def user_group(user_id: UUID) -> str:
     return f"user.{user_id}"
 
 
+def conversation_changed(user_id: UUID, conversation_id: UUID) -> None:
+    """Tell a person's sockets that a job changed what a conversation's row says. Any thread."""
+    if hub.loop is None:
+        return
+    news = {"type": "conversation.changed", "conversation": str(conversation_id)}
+    asyncio.run_coroutine_threadsafe(nudge(user_group(user_id), news), hub.loop)
+
+
 def turn_began(ref: TurnRef) -> None:
     """Tell a person's sockets, in every process, that a turn has begun. Any thread."""
     if ref.user_id is None or ref.conversation_id is None or hub.loop is None:

@@ -90,6 +90,10 @@ class Claim:
         return hashlib.sha256(body).hexdigest()
 
 
+# A turn that nobody asks for again.
+UNCLAIMED = Claim("", "", "", {}, "", str)
+
+
 def expired() -> QuerySet[IdempotencyRecord]:
     """Records whose time is over, and with them the answers that they keep (G5)."""
     oldest = timezone.now() - timedelta(seconds=settings.IDEMPOTENCY_SECONDS)

@@ -147,10 +147,14 @@ def begin_stateless(
     prompt_tokens: int,
     purpose: str,
     claim: Claim,
+    user_id: UUID | None,
 ) -> TurnRef:
-    """A turn without a conversation: nothing of it is stored but counts."""
+    """A turn without a conversation: nothing of it is stored but counts.
+
+    They are those of the person `user_id`, or, if None, of the deployment.
+    """
     turn_id = uuid7()
-    ref = TurnRef(turn_id, turn_id, None, asked.user.id)
+    ref = TurnRef(turn_id, turn_id, None, user_id)
     job = _job(
         asked,
         ref,
@@ -185,7 +189,11 @@ def _job(
         purpose=purpose,
         routes=asked.routes,
         request=ChatRequest(
-            messages=messages, language=get_language() or "en", options=options, **given
+            messages=messages,
+            purpose=purpose,
+            language=get_language() or "en",
+            options=options,
+            **given,
         ),
         prompt_tokens=prompt_tokens,
         siblings=siblings,
@@ -202,7 +210,7 @@ def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UU
         created_at=job.started_at,
         conversation_id=job.ref.conversation_id,
         message_id=message_id,
-        user=asked.user,
+        user_id=job.ref.user_id,
         purpose=job.purpose,
         owner=runner.owner,
         epoch=job.epoch,
@@ -215,7 +223,7 @@ def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UU
     claim.remember(job.ref.turn_id)
     hold(
         turn_id=job.ref.turn_id,
-        subjects=[Subject("user", str(asked.user.id)), Subject("deployment")],
+        subjects=_subjects(job.ref),
         prompt_tokens=job.prompt_tokens,
         output_tokens=asked.answer_tokens,
         prices=route.prices,
@@ -223,3 +231,8 @@ def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UU
     # After the hold: where a plan's limit refuses too, that is the one to be named.
     if not runner.take_place(job.ref):
         raise RateLimited(retry_after=5)
+
+
+def _subjects(ref: TurnRef) -> list[Subject]:
+    deployment = Subject("deployment")
+    return [Subject("user", str(ref.user_id)), deployment] if ref.user_id else [deployment]

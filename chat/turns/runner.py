@@ -11,7 +11,7 @@ import contextvars
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID, uuid4
 
 import structlog
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from chat.turns.jobs import PreparedTurn
 
 logger = structlog.get_logger(__name__)
+
+R = TypeVar("R")
 
 SERVER = "server"
 COMMAND = "command"
@@ -149,6 +151,13 @@ class Runner:
         self.ensure()
         if self.loop is not None:
             asyncio.run_coroutine_threadsafe(work, self.loop).add_done_callback(_tell_failure)
+
+    def wait_for(self, work: Coroutine[Any, Any, R]) -> R:
+        """Run `work` on the runner's loop and wait for it: for the thread of a job."""
+        self.ensure()
+        if self.loop is None:
+            raise Unavailable()
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
     def _stop_here(self, turn_id: UUID) -> None:
         self.stop(turn_id, Turn.StopReason.PERSON)

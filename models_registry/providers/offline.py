@@ -21,6 +21,8 @@ from models_registry.providers.documentation import QUESTION_CHARACTERS, Section
 from models_registry.providers.offline_texts import Texts, texts_in
 from models_registry.tokens import O200K, count, count_messages
 
+_TITLE = "title"
+_TITLE_WORDS = 10
 SEARCH_TOOL = "search_articles"
 QUOTE_CHARACTERS = 1_200
 
@@ -58,12 +60,24 @@ class OfflineProvider(Provider):
 def _answer(request: ChatRequest) -> tuple[str | None, int]:
     """What to say (None: the tool is to be asked first), and what the prompt counts."""
     texts = texts_in(request.language)
+    if request.purpose == _TITLE:
+        return _first_words(request.messages), count_messages(request.messages, O200K)
     prompt_tokens = count_messages(request.messages, O200K)
     if (results := _tool_results(request.messages)) is not None:
         return _from_articles(results, texts), prompt_tokens
     if _offers_search(request.tools):
         return None, prompt_tokens
     return _from_documentation(request.messages, texts), prompt_tokens
+
+
+def _first_words(messages: list[dict[str, Any]]) -> str:
+    """A title: what the person said first, of the JSON that tells what was said."""
+    try:
+        said = json.loads(_text(messages[-1]))
+        text = str(next(each["text"] for each in said if each["role"] == "user"))
+    except (ValueError, LookupError, TypeError, StopIteration):
+        return ""
+    return "".join(_PIECES.findall(" ".join(text.split()))[:_TITLE_WORDS]).strip()
 
 
 def _from_documentation(messages: list[dict[str, Any]], texts: Texts) -> str:

@@ -63,8 +63,18 @@ def _of_name(user: User, name: str) -> ChatModel | None:
 @runtime_settings.checked_by("default_model")
 def check_default_model(name: Value) -> None:
     """Raise Invalid unless a system model has this name and is switched on."""
-    if name and not ChatModel.objects.enabled().filter(owner=None, name=name).exists():
-        raise Invalid.field("default_model", _("No system model of this name is switched on."))
+    _check_system_model("default_model", name)
+
+
+@runtime_settings.checked_by("title_model")
+def check_title_model(name: Value) -> None:
+    """The same."""
+    _check_system_model("title_model", name)
+
+
+def _check_system_model(setting: str, name: Value) -> None:
+    if name and system_model(str(name)) is None:
+        raise Invalid.field(setting, _("No system model of this name is switched on."))
 
 
 def _default_model(user: User) -> ChatModel:
@@ -79,6 +89,12 @@ def _default_model(user: User) -> ChatModel:
     if model is None:
         raise ModelUnavailable()
     return model
+
+
+def system_model(name: str) -> ChatModel | None:
+    """The deployment's model of this name, whoever may use it; None when it is switched off."""
+    models = ChatModel.objects.enabled().select_related("connection")
+    return models.filter(owner=None, name=name).first()
 
 
 def routes_for(model: ChatModel, user: User) -> list[Route]:

@@ -19,7 +19,12 @@ from tests.accounts.conftest import Api, page, problem
 pytestmark = pytest.mark.django_db
 
 PUBLIC = {"site_name": "Parley", "registration_open": True, "default_model": ""}
-PRIVATE = {"running_turns_per_user": 50, "hold_output_tokens": 2_048}
+PRIVATE = {
+    "automatic_titles": True,
+    "title_model": "",
+    "running_turns_per_user": 50,
+    "hold_output_tokens": 2_048,
+}
 DESK = "constance_config_changelist"
 
 
@@ -116,6 +121,7 @@ class TestChanging:
             ("site_name", "x" * 81),
             ("site_name", "two\nlines"),
             ("default_model", "no-such-model"),
+            ("title_model", "no-such-model"),
             ("running_turns_per_user", 0),
             ("running_turns_per_user", True),
             ("running_turns_per_user", 1.5),

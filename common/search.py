@@ -11,7 +11,7 @@ import functools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,10 @@ _WORD = re.compile(f"[{_SPACELESS}]|[^\\W_{_SPACELESS}]+")
 _IS_SPACELESS = re.compile(f"[{_SPACELESS}]")
 # Latin, Greek and Cyrillic letters that may carry a mark, and marks that stand alone.
 _MARKED = re.compile("[\u00c0-\u024f\u0300-\u036f\u0370-\u03ff\u0400-\u04ff\u1e00-\u1fff]")
+# A megabyte is folded bit by bit, cut where no word is.
+_STRETCH = re.compile(
+    f".{{1,8192}}(?:\\s|\\Z)|.{{1,8192}}(?=[{_SPACELESS}])|.{{1,8192}}", re.DOTALL
+)
 _TERM = re.compile(r'"([^"]*)"|(\S+)')
 
 # A word is cut here, and what is looked for is cut there: keys and hashes are long.
@@ -44,29 +48,25 @@ _QUERY_PREFIXES = 5
 
 def words_of(text: str) -> list[str]:
     """The words of a text, without capitals, accents and full-width forms."""
-    return [word[:_WORD_CHARACTERS] for word in _WORD.findall(_fold(text))]
+    return list(_words(text))
 
 
-def pieces_of(text: str) -> list[list[str]]:
+def pieces_of(text: str) -> Iterator[list[str]]:
     """The words in pieces that a row of the index can hold, most often one.
 
     Neighbours overlap by what a query holds at most, so that no phrase is cut in two.
     """
-    words = words_of(text)
-    pieces: list[list[str]] = []
-    start = end = 0
-    while end < len(words):
-        places: Counter[str] = Counter()
-        while end < len(words) and end - start < _PIECE_WORDS:
-            if places[words[end]] == _PLACES_OF_WORD:
-                break
-            places[words[end]] += 1
-            end += 1
-        pieces.append(words[start:end])
-        start = end - _QUERY_WORDS
-        if end < len(words):
-            end = start
-    return pieces
+    piece: list[str] = []
+    places: Counter[str] = Counter()
+    for word in _words(text):
+        if len(piece) == _PIECE_WORDS or places[word] == _PLACES_OF_WORD:
+            yield piece
+            piece = piece[-_QUERY_WORDS:]
+            places = Counter(piece)
+        piece.append(word)
+        places[word] += 1
+    if piece:
+        yield piece
 
 
 def mark_of(owner_id: object) -> str:
@@ -169,6 +169,12 @@ class Holds(Lookup[Any]):
         value, values = self.process_rhs(compiler, connection)
         key = f"{quote(self.lhs.alias)}.{quote('id')}"
         return f"{key} IN (SELECT rowid FROM {index} WHERE {index} MATCH {value})", tuple(values)  # noqa: S608 names of models
+
+
+def _words(text: str) -> Iterator[str]:
+    for stretch in _STRETCH.finditer(text):
+        for found in _WORD.finditer(_fold(stretch[0])):
+            yield found[0][:_WORD_CHARACTERS]
 
 
 def _fold(text: str) -> str:

@@ -31,20 +31,29 @@ def test_text_is_cut_into_words(text, words):
 
 
 def test_most_texts_are_one_piece():
-    assert pieces_of("a b c") == [["a", "b", "c"]]
-    assert pieces_of("!") == []
+    assert list(pieces_of("a b c")) == [["a", "b", "c"]]
+    assert list(pieces_of("!")) == []
 
 
 @pytest.mark.parametrize("text", ["的" * 5_000, " ".join(f"w{n}" for n in range(10_000))])
 def test_no_phrase_is_cut_in_two_and_no_word_comes_too_often(text):
     """PostgreSQL keeps 256 places of a word."""
     words = words_of(text)
-    pieces = pieces_of(text)
+    pieces = list(pieces_of(text))
 
     assert max(piece.count(piece[0]) for piece in pieces) < 256
     assert max(len(piece) for piece in pieces) <= 3_000
     joined = {tuple(piece[n : n + 50]) for piece in pieces for n in range(len(piece) - 49)}
     assert {tuple(words[n : n + 50]) for n in range(len(words) - 49)} == joined
+
+
+@pytest.mark.parametrize("between", [" ", "\n", "字", "\u3002字"])
+def test_a_long_text_is_read_in_stretches_that_cut_no_word(between):
+    text = between.join(f"word{n}" for n in range(10_000))
+
+    found = [word for word in words_of(text) if word != "字"]
+
+    assert found == [f"word{n}" for n in range(10_000)]
 
 
 def said(text: str) -> str:

@@ -124,7 +124,8 @@ async def test_a_peer_that_stops_reading_is_dropped_and_resumes_the_same(person,
         async with asyncio.timeout(SECONDS):
             while person.server.request("/health").json()["active_connections"] > 1:
                 await asyncio.sleep(0.1)
-        assert memory(person.server) - before < 20 << 20
+        # Some five of it are the job's, which indexes that megabyte for search.
+        assert memory(person.server) - before < 24 << 20
         assert await slow.close_code() in {4408, None}
 
         await other.send(type="resume", message_id=message_id, after=0)

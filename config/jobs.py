@@ -12,6 +12,7 @@ from uuid import uuid4
 import redis
 from celery import platforms
 from celery.beat import Scheduler
+from celery.worker import state
 from django.conf import settings
 
 from common import lifecycle
@@ -104,6 +105,8 @@ class EmbeddedWorker:
     def stop(self) -> None:
         """Finish running tasks, take no new ones. Blocks: call it in a thread."""
         self.stopping.set()
+        # What a worker that has no broker looks at between its tries; `stop` alone ends none of them.
+        state.should_stop = 0
         if self.worker is not None:
             self.worker.stop()
             self.threads[0].join(_JOIN_SECONDS)

@@ -105,8 +105,8 @@ class EmbeddedWorker:
     def stop(self) -> None:
         """Finish running tasks, take no new ones. Blocks: call it in a thread."""
         self.stopping.set()
-        # What a worker that has no broker looks at between its tries; `stop` alone ends none of them.
-        state.should_stop = 0
+        # A worker without a broker looks at this between its tries; `stop` alone ends none of them.
+        state.should_stop = 0  # type: ignore[assignment]  # an exit status, says Celery
         if self.worker is not None:
             self.worker.stop()
             self.threads[0].join(_JOIN_SECONDS)

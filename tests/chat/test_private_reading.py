@@ -11,6 +11,7 @@ from accounts.models import AuditEntry
 from accounts.services import registration
 from chat.models import Conversation, Message
 from chat.services import private_reading
+from common.errors import PermissionDenied
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +80,12 @@ class TestWithoutTheRight:
 
         assert answer.status_code == 403
         assert "canary" not in html
+        assert not traces().exists()
+
+    def test_the_service_refuses_whoever_calls_it(self, root, talk):
+        with pytest.raises(PermissionDenied):
+            private_reading.read(talk.pk, actor=root, reason=REASON)
+
         assert not traces().exists()
 
     def test_no_page_offers_it(self, desk, talk):

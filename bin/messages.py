@@ -12,7 +12,7 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("accounts", "chat", "common", "config", "models_registry", "quotas", "support", "templates")
-SKIN = ("unfold", ("unfold.contrib.constance", "unfold.contrib.filters", "unfold.contrib.forms"))
+SKIN = "unfold"
+SKIN_PARTS = ("unfold.contrib.constance", "unfold.contrib.filters", "unfold.contrib.forms")
 TRANSLATED = ("django.conf", "django.contrib.admin", "django.contrib.auth", "constance")
 KEYWORDS = DEFAULT_KEYWORDS | {"gettext_lazy": None, "gettext_noop": None, "ngettext_lazy": (1, 2)}
 
@@ -99,27 +100,29 @@ def all_texts() -> list[Texts]:
     ]
 
 
-def _extract(folders: Iterator[Path]) -> Catalog:
+def _extract(places: Iterable[Path]) -> Catalog:
     catalog = Catalog()
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
+    for place in places:
+        for path in sorted(place.rglob("*")) if place.is_dir() else (place,):
             if path.suffix in {".py", ".html", ".txt"}:
-                source = path.read_text(encoding="utf-8")
-                if path.suffix != ".py":
-                    # Calls among fillers, on lines whose indentation means nothing to Python.
-                    source = _INDENT.sub("", templatize(source, origin=str(path)))
-                lines = io.BytesIO(source.encode())
-                for _, texts, _, context in extract("python", lines, keywords=KEYWORDS):
+                for texts, context in _marked(path):
                     catalog.add(texts, context=context)
     return catalog
 
 
+def _marked(path: Path) -> Iterator[tuple[str | tuple[str, ...], str | None]]:
+    source = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        # Calls among fillers, on lines whose indentation means nothing to Python.
+        source = _INDENT.sub("", templatize(source, origin=str(path)))
+    for _, texts, _, context in extract("python", io.BytesIO(source.encode()), keywords=KEYWORDS):
+        yield texts, context
+
+
 def _skin_folders() -> Iterator[Path]:
-    package, parts = SKIN
-    folder = _folder(package)
-    yield folder / "templates"
-    for part in parts:
-        yield _folder(part)
+    skin = _folder(SKIN)
+    yield from (path for path in sorted(skin.iterdir()) if path.name != "contrib")
+    yield from (_folder(part) for part in SKIN_PARTS)
 
 
 def _without_known(catalog: Catalog) -> Catalog:

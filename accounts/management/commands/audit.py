@@ -31,7 +31,7 @@ class Command(CliGroup):
         listing.add_argument("--actor", help=_("Done by this person: user name, e-mail or id."))
         listing.add_argument("--about", help=_("Done by or to this person or id."))
         listing.add_argument(
-            "--action", choices=AuditAction.values, metavar="ACTION", help=_(", ").join(AuditAction)
+            "--action", choices=AuditAction.values, metavar="ACTION", help=", ".join(AuditAction)
         )
         listing.add_argument(
             "--since", type=_moment, help=_("A date, a time (ISO 8601), or 30m, 24h, 7d.")

@@ -22,12 +22,6 @@ def may_change(user: User | None) -> bool:
     return user is not None and user.has_perm(_PERMISSION)
 
 
-def check_may_change(user: User | None) -> None:
-    """Raise PermissionDenied; None is whoever runs the deployment, by a command."""
-    if user is not None and not may_change(user):
-        raise PermissionDenied
-
-
 def shown_to(user: User | None) -> dict[str, Value]:
     """All of them for those who may change them, the public ones for everybody else."""
     whole = may_change(user)
@@ -56,9 +50,10 @@ def checked(changes: Mapping[str, Any]) -> dict[str, Value | None]:
 def change(changes: Mapping[str, Any], *, actor: User | None) -> None:
     """Store all of it or nothing; other processes see it within RUNTIME_SETTINGS_SECONDS.
 
-    Raises PermissionDenied, Invalid.
+    `actor` None is whoever runs the deployment, by a command. Raises PermissionDenied, Invalid.
     """
-    check_may_change(actor)
+    if actor is not None and not may_change(actor):
+        raise PermissionDenied
     sound = checked(changes)
     with write_transaction():
         runtime_settings.forget()

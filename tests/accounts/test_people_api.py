@@ -269,11 +269,13 @@ class TestSuspending:
         assert (entry.actor_name, entry.target_label) == ("root", "mina")
         assert (entry.before, entry.after) == ({"is_active": True}, {"is_active": False})
 
-    def test_once_and_back(self, chief, mina):
+    def test_once_and_back(self, chief, mina, device):
+        phone = device(mina)
         for is_active in (False, False, True, True):
             answer = chief.call("PATCH", f"users/{mina.pk}", {"is_active": is_active})
             assert answer.json()["is_active"] is is_active
 
+        assert not phone.works()  # what was revoked stays so
         assert Api().login("mina").status_code == 200
         for action in (AuditAction.USER_SUSPENDED, AuditAction.USER_ACTIVATED):
             assert AuditEntry.objects.filter(action=action).count() == 1

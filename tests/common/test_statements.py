@@ -7,10 +7,19 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
+from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from chat.models import Conversation, Message, Turn
 from common.db import write_transaction
-from common.statements import Select, SelectWith, insert, update, update_returning
+from common.statements import (
+    Select,
+    SelectWith,
+    insert,
+    insert_rows,
+    update,
+    update_returning,
+)
 from tests.chat.rows import chain
 from tests.chat.threads import all_at_once
 
@@ -163,3 +172,40 @@ def test_a_selection_with_a_relation_brings_both_rows_in_one_statement(
     assert (found, owner) == (row, row.owner)
     assert (found.title, owner.username, found.created_at) == ("Before", "alice", row.created_at)
     assert chosen.first(conversation=uuid4()) is None
+
+
+_NAMES = ("id", "conversation", "created_at", "position", "role", "content", "context", "sources")
+
+
+def rows_of(conversation, count):
+    return [
+        (uuid7(), conversation.pk, timezone.now(), n + 1, "user", f"Text {n} ü", None, [{"n": n}])
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 300])
+def test_many_rows_are_written_as_django_would_write_them(row, count):
+    insert_rows(Message, _NAMES, rows := rows_of(row, count))
+
+    found = Message.objects.order_by("position")
+    assert [tuple(each) for each in found.values_list(*_NAMES)] == rows
+    defaults = Message()
+    for each in found:
+        assert (each.tool_calls, each.status, each.seconds) == ([], defaults.status, None)
+        assert (each.fallback, each.cost, each.parent) == (False, None, None)
+
+
+def test_many_rows_take_few_statements(row, django_assert_num_queries):
+    with django_assert_num_queries(1 + 1 + 1 + 1):  # 256, 32, 8 and 4 of them
+        insert_rows(Message, _NAMES, rows_of(row, 300))
+
+
+def test_of_many_rows_none_is_written_where_one_is_refused(row):
+    rows = rows_of(row, 3)
+    rows[2] = (*rows[2][:3], 1, *rows[2][4:])
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert_rows(Message, _NAMES, rows)
+
+    assert not Message.objects.exists()

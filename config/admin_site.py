@@ -53,6 +53,7 @@ SECTIONS: list[tuple[Any, list[tuple[Any, str, str]]]] = [
             (_("Conversations"), "forum", "chat.conversation"),
             (_("Messages"), "chat", "chat.message"),
             (_("Turns"), "play_circle", "chat.turn"),
+            (_("Shares"), "public", "chat.share"),
         ],
     ),
     (

@@ -97,6 +97,7 @@ TITLE_TRIES = 3
 TITLES_AT_ONCE = 8
 TITLE_MATERIAL_CHARACTERS = 1_000
 TITLE_OUTPUT_TOKENS = 1_024  # a model that thinks needs more than a title takes
+
 # Import, export, share: rows A9-A11, R8
 IMPORT_CONVERSATIONS = 2_000
 IMPORT_MESSAGES = 200_000

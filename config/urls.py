@@ -22,6 +22,7 @@ urlpatterns = [
     path("api/v1/", include("chat.api.urls")),
     path("api/v1/", include("models_registry.api.urls")),
     path("api/v1/", include("accounts.api.urls")),
+    path("", include("chat.urls")),
     path("", include("accounts.urls")),
 ]
 

@@ -18,7 +18,7 @@ from accounts.models import (
     SignInFailures,
     User,
 )
-from chat.models import Conversation, IdempotencyRecord, Message, Turn
+from chat.models import Conversation, IdempotencyRecord, Message, Share, Turn
 from models_registry.models import ChatModel, Connection, EnvironmentProvider
 from quotas.models import Hold, UsageRecord
 
@@ -127,6 +127,7 @@ def _talk(talk: Conversation, count: int) -> None:
             Message(conversation=talk, parent=parent, position=position, content=_WORDS * 3, **said)
         )
     Message.objects.bulk_create(rows, batch_size=_BATCH)
+    Share.objects.create(conversation=talk, digest=uuid4().hex, title=talk.title)
     turns = Turn.objects.bulk_create(
         Turn(
             conversation=talk,

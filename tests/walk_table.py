@@ -111,6 +111,11 @@ _SETTINGS = {
     "running_turns_per_user": 20,
     "hold_output_tokens": 1_024,
 }
+_FILE = {
+    "format": "parley.conversations",
+    "version": 1,
+    "conversations": [{"id": "x", "messages": [{"id": "1", "role": "user", "content": "Hi"}]}],
+}
 
 _v1 = "api/v1/"
 _person = _v1 + "users/<uuid:user_id>"
@@ -129,6 +134,7 @@ ROUTES = [
     Route("GET", "info", open=True),
     Route("GET", "metrics", open=True, headers={"Authorization": f"Bearer {METRICS_TOKEN}"}),
     Route("GET", _v1 + "schema", open=True),
+    Route("GET", "share/<str:token>", open=True),
     Route("GET", "reset-password", query="uid={person}&token={reset}", open=True),
     Route("GET", "confirm-email", query="uid={person}&token={confirmation}", open=True),
     # accounts
@@ -160,6 +166,8 @@ ROUTES = [
         204,
         {"old_password": PASSWORD, "new_password": NEW_PASSWORD},
     ),
+    Route("GET", _v1 + "users/me/stats"),
+    Route("GET", _v1 + "users/me/export"),
     Route("GET", _v1 + "users/me/sessions"),
     Route("DELETE", _v1 + "users/me/sessions/<uuid:session_id>", 204, owned=True),
     # people
@@ -190,6 +198,11 @@ ROUTES = [
     # chat
     Route("GET", _v1 + "conversations", query="q=plans&archived=false&ordering=title&limit=5"),
     Route("POST", _v1 + "conversations", 201, _CONVERSATION),
+    Route("POST", _v1 + "conversations/import", 201, _FILE),
+    Route("GET", _one + "/export", query="format=json", owned=True),
+    Route("POST", _one + "/share", 201, owned=True),
+    Route("DELETE", _one + "/share", 204, owned=True),
+    Route("GET", _v1 + "shares"),
     Route("GET", _one, owned=True),
     Route("PATCH", _one, body=_CHANGES, owned=True),
     Route("PUT", _one, body=_CHANGES, owned=True),
@@ -220,6 +233,8 @@ ROUTES = [
 # Values of query parameters that are refused, route by route.
 WRONG_QUERIES = {
     _v1 + "conversations": ["q=", "archived=1", "pinned=1", "ordering=x", "limit=0", "cursor=x"],
+    _one + "/export": ["format=pdf", "format=", "cursor=x", "ordering=id"],
+    _v1 + "shares": ["limit=0", "cursor=x", "ordering=title"],
     _one + "/messages": ["branch=x", "before=x", "limit=0", "ordering=id", "cursor=x"],
     _message + "/stream": ["after=x"],
     _v1 + "users/me/sessions": ["limit=0", "cursor=x", "ordering=user__password"],

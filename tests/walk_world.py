@@ -15,6 +15,7 @@ from accounts.services.mails import digest
 from accounts.services.sign_ins import open_for
 from accounts.services.tokens import issue
 from chat.models import Conversation, Message
+from chat.services.sharing import share_conversation
 from chat.services.turn_requests import send_message
 from models_registry.models import ChatModel, Connection
 from models_registry.providers.base import Finished, TextDelta
@@ -56,6 +57,7 @@ class World:
             ("<uuid:session_id>", "session"),
             ("<uuid:user_id>", "stranger"),
             ("<uuid:pk>", kind),
+            ("<str:token>", "share"),
         ]:
             path = path.replace(converter, self.names[name])
         return f"/{path}" + (f"?{self.fill(route.query)}" if route.query else "")
@@ -90,6 +92,7 @@ def build(script: ScriptedModel) -> World:
         "session": str(open_for(alice).pk),
         "model": str(model.pk),
         "connection": str(own.pk),
+        "share": share_conversation(Caller(alice, None), conversation.id).rpartition("/")[2],
         "access": pair.access_token,
         "refresh": pair.refresh_token,
         "person": str(alice.pk),

@@ -1,3 +1,3 @@
-from chat.admin import conversations, turns
+from chat.admin import conversations, shares, turns
 
-__all__ = ["conversations", "turns"]
+__all__ = ["conversations", "shares", "turns"]

@@ -9,7 +9,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
-from chat.models import Message
+from chat.models import Conversation, Message, Share
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -137,6 +137,78 @@ class MessagePageSerializer(serializers.Serializer[Any]):
 class AnswerSerializer(serializers.Serializer[Any]):
     user_message = MessageSerializer(allow_null=True)
     message = MessageSerializer()
+
+
+class ExportedMessageSerializer(MessageSerializer):
+    """A message in a file: with its place, without what follows from the tree."""
+
+    conversation_id = attachments = siblings = None  # type: ignore[assignment]  # DRF: left out
+    position = serializers.IntegerField()
+    ended_position = serializers.IntegerField(allow_null=True)
+
+
+class ExportedConversationSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    title = serializers.CharField()
+    title_source = serializers.ChoiceField(Conversation.TitleSource.choices)
+    model = serializers.CharField()
+    system_prompt = serializers.CharField()
+    parameters = serializers.JSONField()
+    archived = serializers.BooleanField()
+    pinned = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    messages = ExportedMessageSerializer(many=True)
+
+
+class ExportSerializer(serializers.Serializer[Any]):
+    """Parley's own file, version 1."""
+
+    format = serializers.ChoiceField(["parley.conversations"])
+    version = serializers.IntegerField(min_value=1, max_value=1)
+    exported_at = serializers.DateTimeField()
+    conversations = ExportedConversationSerializer(many=True)
+
+
+class ImportFileSerializer(serializers.Serializer[Any]):
+    """Parley's own file; ChatGPT's, a list of objects with a `mapping` each, is taken as well."""
+
+    format = serializers.ChoiceField(["parley.conversations"])
+    version = serializers.IntegerField(min_value=1, max_value=1)
+    conversations = serializers.ListField(child=serializers.JSONField())
+
+
+class ImportedConversationSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    title = serializers.CharField()
+    added = serializers.BooleanField()
+
+
+class ImportedSerializer(serializers.Serializer[Any]):
+    added = serializers.IntegerField(help_text=_("Conversations that are new."))
+    already_there = serializers.IntegerField()
+    messages = serializers.IntegerField(help_text=_("Messages of the new conversations."))
+    left_out = serializers.IntegerField(help_text=_("Messages that could not be taken."))
+    conversations = ImportedConversationSerializer(many=True)
+
+
+class ShareSerializer(serializers.Serializer[Any]):
+    url = serializers.URLField()
+
+
+class ShareRowSerializer(serializers.Serializer[Share]):
+    id = serializers.UUIDField()
+    conversation_id = serializers.UUIDField()
+    title = serializers.CharField(help_text=_("The conversation's, when it was shared."))
+    created_at = serializers.DateTimeField(help_text=_("When it was shared."))
+
+
+class OwnStatisticsSerializer(serializers.Serializer[Any]):
+    conversations = serializers.IntegerField()
+    messages = serializers.IntegerField()
+    tokens = serializers.IntegerField()
+    cost = serializers.CharField(help_text=_("Money, as a decimal string."))
+    average_messages_per_conversation = serializers.FloatField()
 
 
 class OnceSerializer(serializers.Serializer[Any]):

@@ -1,5 +1,6 @@
 from chat.models.conversations import Conversation, Message
 from chat.models.search import SearchPiece
+from chat.models.shares import Share
 from chat.models.turns import IdempotencyRecord, Turn
 
-__all__ = ["Conversation", "IdempotencyRecord", "Message", "SearchPiece", "Turn"]
+__all__ = ["Conversation", "IdempotencyRecord", "Message", "SearchPiece", "Share", "Turn"]

@@ -77,6 +77,8 @@ class Conversation(Record):
     title_tries = models.PositiveSmallIntegerField(default=0, editable=False)
     title_indexed = models.BooleanField(default=False, editable=False)
     updated_at = models.DateTimeField(_("last activity"), default=timezone.now, editable=False)
+    # Names what it was imported from, among all that its owner imported.
+    import_key = models.CharField(max_length=64, blank=True, editable=False)
 
     objects = ConversationQuerySet.as_manager()
 
@@ -85,6 +87,13 @@ class Conversation(Record):
         verbose_name_plural = _("conversations")
         # Held by nobody until somebody gives it to a role: `chat.services.private_reading`.
         permissions = [("read_others", _("Can read other people's conversations, with a reason"))]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "import_key"],
+                condition=~models.Q(import_key=""),
+                name="imported_once",
+            )
+        ]
         indexes = [
             # A person's list, newest activity first.
             models.Index(fields=["owner", "-updated_at", "-id"], name="conversations_of_owner"),

@@ -62,7 +62,7 @@ def branch(
         ids = ids[ids.index(before) + 1 :]
     page, above = ids[:limit], ids[limit:]
     rows = {row.pk: row for row in Message.objects.filter(pk__in=page)}
-    _show_checkpoints(list(rows.values()))
+    show_checkpoints(list(rows.values()))
     alike = _alike(tree)
     shown = [
         message_fields(rows[each], siblings=alike[_kind(tree[each])])
@@ -77,7 +77,7 @@ def message_of(caller: Caller, message_id: UUID) -> dict[str, Any]:
     message = Message.objects.visible_to(caller.user).filter(pk=message_id).first()
     if message is None:
         raise NotFound()
-    _show_checkpoints([message])
+    show_checkpoints([message])
     return message_fields(message, siblings=siblings(message))
 
 
@@ -120,7 +120,7 @@ def rate_message(
         )
     if message is None:
         raise NotFound()
-    _show_checkpoints([message])
+    show_checkpoints([message])
     return message_fields(message, siblings=siblings(message))
 
 
@@ -148,7 +148,7 @@ def delete_message(caller: Caller, message_id: UUID) -> None:
         transaction.on_commit(partial(tell_gone, ended))
 
 
-def _show_checkpoints(messages: list[Message]) -> None:
+def show_checkpoints(messages: list[Message]) -> None:
     """A message that is being written shows what its turn has saved so far."""
     writing = {each.pk: each for each in messages if each.status == Message.Status.STREAMING}
     if not writing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, Sum
 from django.utils import timezone
@@ -13,6 +13,9 @@ from chat.models import Conversation, Message, Turn
 from common.money import as_decimal
 from models_registry.models import ChatModel
 from quotas.models import UsageRecord
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 
 def statistics(*, days: int) -> dict[str, Any]:
@@ -72,3 +75,23 @@ def by_model(*, days: int) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def statistics_of(user: User) -> dict[str, Any]:
+    """Conversations and messages are those that are there; tokens and cost are all that was used,
+    by the ledger: what came from a file was not used here."""
+    there = Conversation.objects.visible_to(user).aggregate(
+        conversations=Count("id"), messages=Sum("message_count", default=0)
+    )
+    used = UsageRecord.objects.filter(user_id=user.pk).aggregate(
+        prompt=Sum("prompt_tokens", default=0),
+        completion=Sum("completion_tokens", default=0),
+        cost=Sum("cost", default=0),
+    )
+    average = there["messages"] / there["conversations"] if there["conversations"] else 0.0
+    return {
+        **there,
+        "tokens": used["prompt"] + used["completion"],
+        "cost": as_decimal(used["cost"]),
+        "average_messages_per_conversation": round(average, 2),
+    }

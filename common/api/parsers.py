@@ -25,4 +25,14 @@ class StrictJSONParser(BaseParser):
         charset = parameters.get("charset", "utf-8")
         if charset.lower().replace("_", "-") not in {"utf-8", "utf8"}:
             raise errors.UnsupportedMediaType
-        return parse_json(stream.read())
+        return self.read(stream.read())
+
+    def read(self, raw: bytes) -> Any:
+        return parse_json(raw)
+
+
+class UnreadJSONParser(StrictJSONParser):
+    """Leaves the bytes to a service that reads them in pieces; for bodies of many megabytes."""
+
+    def read(self, raw: bytes) -> bytes:
+        return raw

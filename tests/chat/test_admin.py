@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from accounts.models import User
 from accounts.services import registration
-from chat.models import Conversation, IdempotencyRecord, Message, Turn
+from chat.models import Conversation, IdempotencyRecord, Message, Share, Turn
+from chat.services.sharing import share_conversation
 from chat.services.turn_requests import chat_once, send_message
 from models_registry.providers.base import Finished, TextDelta
 from quotas.models import Hold, UsageRecord
@@ -26,6 +27,7 @@ TABLES: dict[str, Any] = {
     "chat_conversation": Conversation,
     "chat_message": Message,
     "chat_turn": Turn,
+    "chat_share": Share,
     "chat_idempotencyrecord": IdempotencyRecord,
     "quotas_hold": Hold,
     "quotas_usagerecord": UsageRecord,
@@ -59,6 +61,7 @@ def talked(alice, conversation, script):
     once = chat_once(alice, messages=messages, model="echo", idempotency_key="canary-key")
     read(once.ref)
     until(lambda: IdempotencyRecord.objects.exclude(answer=None).exists(), "the answer was kept")
+    share_conversation(alice, conversation.pk)
     return conversation
 
 
@@ -134,3 +137,13 @@ def test_who_is_no_operator_sees_nothing(talked, alice):
 
     for page in pages():
         assert client.get(page).status_code in {302, 403}
+
+
+def test_a_share_is_revoked(desk, talked):
+    share = Share.objects.get()
+    data = {"action": "revoke", "_selected_action": [str(share.pk)]}
+
+    answer = desk.post(reverse("admin:chat_share_changelist"), data, follow=True)
+
+    assert answer.status_code == 200
+    assert not Share.objects.exists()

@@ -1,0 +1,165 @@
+"""Parley's own export, as `chat.services.exports` writes it."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from chat.models import Conversation, Message
+from chat.parameters import known_parameters
+from chat.services.imports import drafts
+from chat.services.imports.drafts import Draft, Imported
+from chat.services.imports.pieces import Pieces, Span
+from common.errors import Invalid
+from common.money import BILLION
+
+FORMAT = "parley.conversations"
+VERSION = 1
+TREE = "messages"
+
+MODEL_CHARACTERS = 200
+# The desk's people speak in tickets alone; to pass for one of them is nobody's.
+_ROLES = frozenset(Message.Role.values) - {Message.Role.AGENT}
+_ENDED = frozenset(Message.Status.values) - {Message.Status.PENDING, Message.Status.STREAMING}
+# No more than ten thousand for one message: the sum of a file's still fits into its column.
+_MONEY = re.compile(r"\d{1,4}(\.\d{1,9})?", re.ASCII)
+_TOOL_CALLS = 64
+_SOURCES = 100
+
+
+def conversations(pieces: Pieces) -> list[Span]:
+    """Where they stand. Raises Invalid when this is no export, or of a version yet to come."""
+    head, inner = pieces.head(pieces.whole())
+    if head.get("format") != FORMAT:
+        raise Invalid.field(
+            "format", _("This is neither Parley's own export nor ChatGPT's conversations.json.")
+        )
+    if head.get("version") != VERSION or isinstance(head["version"], bool):
+        raise Invalid.field("version", _("This version of the format is not known here."))
+    found = inner.get("conversations")
+    if found is None or not pieces.is_list(found):
+        raise Invalid.field("conversations", _("This must be a list."))
+    return [span for _name, span in pieces.outline(found)[1] if not pieces.is_list(span)]
+
+
+def read(pieces: Pieces, span: Span) -> Imported:
+    head, inner = pieces.head(span)
+    own_id = drafts.key(head.get("id"))
+    title = drafts.line(head.get("title"), settings.TITLE_CHARACTERS)
+    return Imported(
+        key=f"parley:{own_id}" if own_id else "",
+        own_id=own_id,
+        title=title,
+        title_source=_title_source(title, head.get("title_source")),
+        model=drafts.line(head.get("model"), MODEL_CHARACTERS),
+        system_prompt=drafts.line(head.get("system_prompt"), settings.SYSTEM_PROMPT_CHARACTERS),
+        parameters=_parameters(pieces, inner.get("parameters")),
+        archived=head.get("archived") is True,
+        pinned=head.get("pinned") is True,
+        created_at=drafts.moment(head.get("created_at")),
+        updated_at=drafts.moment(head.get("updated_at")),
+        messages=[
+            _message(value)
+            for _name, value in (pieces.each(inner[TREE]) if TREE in inner else ())
+            if isinstance(value, dict)
+        ],
+    )
+
+
+def _title_source(title: str, value: Any) -> str:
+    source = Conversation.TitleSource
+    if not title:
+        return source.NONE
+    return source.AUTO if value == source.AUTO else source.USER
+
+
+def _parameters(pieces: Pieces, span: Span | None) -> dict[str, Any]:
+    value = pieces.value(span) if span else {}
+    return known_parameters(_sound(value))[0] if isinstance(value, dict) else {}
+
+
+def _message(value: dict[str, Any]) -> Draft:
+    parent = value.get("parent_id")
+    usage, error, feedback, context = (
+        found if isinstance(found := value.get(name), dict) else {}
+        for name in ("usage", "error", "feedback", "context")
+    )
+    rating = drafts.choice(feedback.get("rating"), Message.Rating.values, "")
+    return Draft(
+        key=drafts.key(value.get("id")),
+        parent=drafts.key(parent) if isinstance(parent, str) else None,
+        role=drafts.choice(value.get("role"), _ROLES, Message.Role.USER),
+        content=drafts.text(value.get("content")),
+        reasoning=drafts.text(value.get("reasoning")),
+        at=drafts.moment(value.get("created_at")),
+        position=drafts.number(value.get("position")),
+        ended_position=drafts.number(value.get("ended_position")),
+        # What was being written when it was exported has no turn here that would end it.
+        status=drafts.choice(value.get("status", "complete"), _ENDED, Message.Status.INTERRUPTED),
+        model=drafts.line(value.get("model"), MODEL_CHARACTERS),
+        fallback=value.get("fallback") is True,
+        prompt_tokens=drafts.number(usage.get("prompt_tokens")),
+        completion_tokens=drafts.number(usage.get("completion_tokens")),
+        cost=_cost(usage.get("cost")) if usage else None,
+        usage_estimated=usage.get("estimated") is True,
+        seconds=drafts.seconds(value.get("seconds")),
+        context=_context(context),
+        error_code=drafts.text(error.get("code"), 32),
+        error_detail=drafts.text(error.get("detail"), 300),
+        edited_at=drafts.moment(value.get("edited_at")),
+        rating=rating,
+        comment=drafts.text(feedback.get("comment"), settings.COMMENT_CHARACTERS) if rating else "",
+        tool_calls=_objects(value.get("tool_calls"), _tool_call, _TOOL_CALLS),
+        sources=_objects(value.get("sources"), _source, _SOURCES),
+    )
+
+
+def _cost(value: Any) -> int | None:
+    if not isinstance(value, str) or not _MONEY.fullmatch(value):
+        return None
+    return int(Decimal(value) * BILLION)
+
+
+def _context(value: dict[str, Any]) -> dict[str, Any] | None:
+    left_out = drafts.number(value.get("messages_left_out"))
+    if left_out is None:
+        return None
+    return {"messages_left_out": left_out, "summarized": value.get("summarized") is True}
+
+
+def _objects(value: Any, read_one: Any, most: int) -> list[dict[str, Any]]:
+    found = value if isinstance(value, list) else []
+    return [read_one(each) for each in found[:most] if isinstance(each, dict)]
+
+
+def _tool_call(value: dict[str, Any]) -> dict[str, Any]:
+    result, status = value.get("result"), value.get("status")
+    return {
+        "id": drafts.text(value.get("id"), 200),
+        "name": drafts.text(value.get("name"), 200),
+        "arguments": drafts.text(value.get("arguments")),
+        "result": drafts.text(result) if isinstance(result, str) else None,
+        "status": drafts.text(status, 32) or "complete",
+        "seconds": drafts.seconds(value.get("seconds")),
+    }
+
+
+def _source(value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "n": drafts.number(value.get("n")) or 0,
+        "title": drafts.text(value.get("title"), 300),
+        "url": drafts.text(value.get("url"), 2_000),
+        "text": drafts.text(value.get("text"), 10_000),
+    }
+
+
+def _sound(value: dict[str, Any]) -> dict[str, Any]:
+    """Parameters with sound texts; only `stop` has any."""
+    stop = value.get("stop")
+    if isinstance(stop, list):
+        stop = [drafts.text(each) if isinstance(each, str) else each for each in stop]
+    return value | {"stop": drafts.text(stop) if isinstance(stop, str) else stop}

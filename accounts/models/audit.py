@@ -43,6 +43,7 @@ class AuditAction(models.TextChoices):
     MODEL_DELETED = "model.deleted", _("Model deleted")
     SETTINGS_CHANGED = "settings.changed", _("Settings changed")
     CONVERSATION_READ = "conversation.read", _("Another's conversation read")
+    CONVERSATION_DELETED = "conversation.deleted", _("Another's conversation deleted")
 
 
 _BY_NOBODY = {AuditAction.SIGN_IN_REFUSED, AuditAction.SIGN_IN_LOCKED}

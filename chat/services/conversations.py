@@ -8,6 +8,9 @@ from uuid import UUID
 
 from django.db import transaction
 
+from accounts.models import AuditAction
+from accounts.services import audit
+from accounts.services.callers import Caller
 from chat.models import Conversation, Message, Turn
 from chat.services.search import forget_conversation
 from chat.turns.closing import forget_turns, tell_gone
@@ -18,7 +21,6 @@ from models_registry.services.routing import resolve_model
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from accounts.services.callers import Caller
 
 
 def create_conversation(
@@ -66,6 +68,18 @@ def delete_conversation(caller: Caller, conversation_id: UUID) -> None:
         if conversation is None:
             raise NotFound()
         _erase(conversation.pk)
+
+
+def delete_for_owner(conversation: Conversation, *, actor: User | None) -> None:
+    """What an operator does, and the audit trail keeps. `actor` None is the command line."""
+    with write_transaction():
+        delete_conversation(Caller(conversation.owner, None), conversation.pk)
+        audit.record(
+            AuditAction.CONVERSATION_DELETED,
+            actor=actor,
+            target=audit.Target("conversation", conversation.pk),
+            after={"owner": str(conversation.owner_id)},
+        )
 
 
 def delete_conversations_of(user: User) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -55,13 +56,7 @@ def read(conversation_id: UUID, *, actor: User, reason: str, before: int | None 
     found = Conversation.objects.select_related("owner").filter(pk=conversation_id).first()
     if found is None:
         raise NotFound
-    with write_transaction():
-        audit.record(
-            AuditAction.CONVERSATION_READ,
-            actor=actor,
-            target=audit.Target("conversation", found.pk),
-            after={"reason": reason, "owner": str(found.owner_id), "before": before},
-        )
+    record_reading([found], actor=actor, reason=reason, before=before)
     above = Message.objects.filter(conversation=found).order_by("-position")
     if before is not None:
         above = above.filter(position__lt=before)
@@ -69,3 +64,22 @@ def read(conversation_id: UUID, *, actor: User, reason: str, before: int | None 
     shown = newest[:_MESSAGES_AT_ONCE]
     earlier = shown[-1].position if len(newest) > len(shown) else None
     return Reading(found, shown[::-1], earlier)
+
+
+def record_reading(
+    conversations: Iterable[Conversation],
+    *,
+    actor: User | None,
+    reason: str,
+    before: int | None = None,
+) -> None:
+    """Note in the audit trail who reads these, and why. `actor` None is the command line: whoever
+    has it needs no right here."""
+    with write_transaction():
+        for each in conversations:
+            audit.record(
+                AuditAction.CONVERSATION_READ,
+                actor=actor,
+                target=audit.Target("conversation", each.pk),
+                after={"reason": reason, "owner": str(each.owner_id), "before": before},
+            )

@@ -27,7 +27,12 @@ OURS = ("accounts", "chat", "common", "config", "models_registry", "quotas", "su
 SKIN = "unfold"
 SKIN_PARTS = ("unfold.contrib.constance", "unfold.contrib.filters", "unfold.contrib.forms")
 TRANSLATED = ("django.conf", "django.contrib.admin", "django.contrib.auth", "constance")
-KEYWORDS = DEFAULT_KEYWORDS | {"gettext_lazy": None, "gettext_noop": None, "ngettext_lazy": (1, 2)}
+KEYWORDS = DEFAULT_KEYWORDS | {
+    "_lazy": None,
+    "gettext_lazy": None,
+    "gettext_noop": None,
+    "ngettext_lazy": (1, 2),
+}
 
 # What a translation keeps as it is, in whatever order: placeholders and markup.
 _KEPT = re.compile(r"%(?:\(\w+\))?[-+ #0-9.]*[a-zA-Z%]|\{\w*\}|</?[a-z]+[^>]*>|\A\s+|\s+\Z")
@@ -61,8 +66,7 @@ class Texts:
         if text != self.path.read_text(encoding="utf-8"):
             self.path.write_text(text, encoding="utf-8")
         if not self.is_compiled(catalog):
-            with self.compiled.open("wb") as file:
-                write_mo(file, catalog)
+            compile_to(self.compiled, catalog)
 
     def is_compiled(self, catalog: Catalog) -> bool:
         """By what it says: its bytes differ between versions of Babel."""
@@ -87,7 +91,12 @@ class Texts:
             elif not _keeps_all(message):
                 yield f"placeholders, markup or outer spaces differ: {key[1]}"
         if not self.is_compiled(catalog):
-            yield f"{self.compiled.relative_to(ROOT)} is not made from {self.path.name}"
+            yield f"{self.compiled.name} is not made from {self.path.name}"
+
+
+def compile_to(path: Path, catalog: Catalog) -> None:
+    with path.open("wb") as file:
+        write_mo(file, catalog)
 
 
 def all_texts() -> list[Texts]:
@@ -154,7 +163,7 @@ def _strings(catalog: Catalog) -> dict[tuple[str, str], tuple[str, ...]]:
     return {
         key: _forms(message.string)
         for key, message in _by_key(catalog).items()
-        if _is_translated(message)
+        if _is_translated(message) and not message.fuzzy
     }
 
 

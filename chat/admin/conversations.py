@@ -118,7 +118,7 @@ class ConversationAdmin(ReadOnlyAdmin):
 class MessageAdmin(ReadOnlyAdmin):
     list_display = (
         "id",
-        "conversation_id",
+        "in_conversation",
         "role",
         "status",
         "model",
@@ -132,8 +132,8 @@ class MessageAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = (
         "id",
-        "conversation_id",
-        "parent_id",
+        "in_conversation",
+        "after",
         "role",
         "status",
         "model",
@@ -152,8 +152,8 @@ class MessageAdmin(ReadOnlyAdmin):
         "comment",
     )
     help_texts = {
-        "conversation_id": _("The conversation it belongs to."),
-        "parent_id": _("The message it follows; several with one parent are branches."),
+        "in_conversation": _("The conversation it belongs to."),
+        "after": _("The message it follows; several with one parent are branches."),
         "role": _("Who speaks."),
         "status": _("Whether it is being written, or how its turn ended."),
         "model": _("The model that answered."),
@@ -170,6 +170,15 @@ class MessageAdmin(ReadOnlyAdmin):
         "rating": _("What the person who asked thinks of it."),
         "comment": _("What they wrote about that, for staff to read."),
     }
+
+    # Django names a foreign key's bare column in English, whatever it is called.
+    @admin.display(description=_("conversation"))
+    def in_conversation(self, message: Message) -> str:
+        return str(message.conversation_id)
+
+    @admin.display(description=_("parent"))
+    def after(self, message: Message) -> str:
+        return str(message.parent_id or "")
 
     @admin.display(description=_("cost"))
     def money(self, message: Message) -> str:

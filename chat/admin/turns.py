@@ -24,8 +24,8 @@ class TurnAdmin(ReadOnlyAdmin):
     fields = (
         "id",
         "user",
-        "conversation_id",
-        "message_id",
+        "in_conversation",
+        "writes",
         "purpose",
         "status",
         "model",
@@ -41,8 +41,8 @@ class TurnAdmin(ReadOnlyAdmin):
     )
     help_texts = {
         "user": _("Whose turn it is; empty once that person is erased."),
-        "conversation_id": _("Empty for a stateless turn, and once the conversation is deleted."),
-        "message_id": _("The message that this turn writes."),
+        "in_conversation": _("Empty for a stateless turn, and once the conversation is deleted."),
+        "writes": _("The message that this turn writes."),
         "purpose": _("Why the model was asked."),
         "status": _("Running, or how it ended."),
         "model": _("The model that was asked for; a fallback may have answered."),
@@ -57,6 +57,15 @@ class TurnAdmin(ReadOnlyAdmin):
         "ended_at": _("When it ended; empty while it runs."),
     }
     actions = ("stop",)
+
+    # Django names a foreign key's bare column in English, whatever it is called.
+    @admin.display(description=_("conversation"))
+    def in_conversation(self, turn: Turn) -> str:
+        return str(turn.conversation_id or "")
+
+    @admin.display(description=_("message"))
+    def writes(self, turn: Turn) -> str:
+        return str(turn.message_id or "")
 
     def has_stop_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("chat.change_turn")

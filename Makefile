@@ -11,7 +11,7 @@ RUN := $(VENV)/bin/python
 DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-postgres test-faults lint format types messages bench requirements FORCE
+.PHONY: help run test test-postgres test-faults lint format types messages documents bench requirements FORCE
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -28,11 +28,12 @@ test-postgres: $(DEV) ## The same on PostgreSQL and Redis (POSTGRES_URL, TEST_RE
 test-faults: $(DEV) ## Run the slow tests of faults and of everything that takes its time
 	$(RUN) -m pytest tests/faults
 
-lint: $(DEV) ## Check style, imports between apps, and missing migrations
+lint: $(DEV) ## Check style, imports between apps, missing migrations, stale documents
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
 	$(RUN) manage.py makemigrations --check --dry-run
+	$(RUN) manage.py document_settings --check
 
 types: $(DEV) ## Check types, strictly
 	$(RUN) -m mypy $(CODE) manage.py tests bench
@@ -43,6 +44,9 @@ format: $(DEV) ## Lay out the code and mend what can be mended
 
 messages: $(DEV) ## Bring locale/ in step with the texts in the code, and list what is not translated
 	$(RUN) -m bin.messages
+
+documents: $(VENV)/.installed ## Write .env.example and docs/configuration.md from the settings
+	$(RUN) manage.py document_settings
 
 bench: $(DEV) ## Measure streaming against a bare relay (docs/performance.md); takes about two minutes
 	$(RUN) -m bench.run --postgres '$(POSTGRES_URL)'

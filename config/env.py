@@ -33,6 +33,7 @@ class _FromFile(environ.Env):  # type: ignore[misc]  # environ has no types
 _given = FileAwareMapping()
 _LINE = re.compile(r"(?:export )?[A-Za-z_][A-Za-z0-9_]*=")
 
+SWITCH = "true or false"
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 _FALSE = frozenset({"0", "false", "no", "off", "n", "f"})
 _REDIS_ADDRESS = re.compile(
@@ -44,6 +45,17 @@ _WEB_ADDRESS = re.compile(
     r"https?://(\[[0-9a-f:.]+\]|[a-z0-9][a-z0-9._-]*)(:[0-9]+)?(/[a-z0-9~_-][a-z0-9._~-]*)*/?",
     re.IGNORECASE | re.ASCII,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a variable is read: what it may hold, in words, and its value where it is not set."""
+
+    holds: str
+    default: str = ""
+
+
+readings: dict[str, Reading] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +79,16 @@ def note(name: str, text: Any, hint: Any, **values: Any) -> None:
     problems.append(Problem(name, text, hint, {"name": name, **values}))
 
 
+def _read_as(name: str, holds: str, default: object = "") -> None:
+    readings[name] = Reading(holds, str(default))
+
+
 def raw(name: str) -> str:
     """The variable without surrounding space; unset and empty are the same.
 
     If the environment names it, were it empty or as a file, `.env` has no say.
     """
+    readings.setdefault(name, Reading("text"))
     in_environment = name in os.environ or f"{name}_FILE" in os.environ
     try:
         value = (_given if in_environment else _FromFile.ENVIRON).get(name, "")
@@ -120,6 +137,7 @@ def read_settings_file() -> None:
 
 
 def text(name: str, default: str = "", *, choices: tuple[str, ...] = ()) -> str:
+    _read_as(name, " or ".join(choices) or "text", default)
     value = raw(name) or default
     if choices and value not in choices:
         note(
@@ -134,6 +152,7 @@ def text(name: str, default: str = "", *, choices: tuple[str, ...] = ()) -> str:
 
 
 def switch(name: str, *, default: bool) -> bool:
+    _read_as(name, SWITCH, str(default).lower())
     value = raw(name).lower()
     if not value:
         return default
@@ -145,15 +164,19 @@ def switch(name: str, *, default: bool) -> bool:
 
 
 def integer(name: str, default: int, *, low: int, high: int) -> int:
+    _read_as(name, f"whole number, {low:,} to {high:,}", default)
     return int(_number(name, default, low=low, high=high, kind=int))
 
 
 def number(name: str, default: float, *, low: float, high: float) -> float:
+    _read_as(name, f"number, {low:,} to {high:,}", default)
     return float(_number(name, default, low=low, high=high, kind=float))
 
 
 def seconds(name: str, default: float, *, low: float = 0.05, high: float = 86_400) -> float:
-    return number(name, default, low=low, high=high)
+    value = number(name, default, low=low, high=high)
+    _read_as(name, f"seconds, {low:,} to {high:,}", default)
+    return value
 
 
 def _number(name: str, default: float, *, low: float, high: float, kind: type) -> float:
@@ -179,11 +202,13 @@ def _number(name: str, default: float, *, low: float, high: float, kind: type) -
 
 def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
     """A comma separated list."""
+    _read_as(name, "list, comma separated", ",".join(default))
     return [word for part in raw(name).split(",") if (word := part.strip())] or list(default)
 
 
 def web_address(name: str, default: str = "") -> str:
     """An http(s) origin, with or without a path, without the closing slash."""
+    _read_as(name, "web address", default)
     value = raw(name)
     if not value:
         return default
@@ -215,6 +240,7 @@ def report_address(name: str) -> str:
 
 
 def time_zone(name: str, default: str) -> str:
+    _read_as(name, "time zone of the IANA database", default)
     value = raw(name) or default
     try:
         zoneinfo.ZoneInfo(value)

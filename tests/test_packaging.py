@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-import os
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -20,11 +20,11 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from prometheus_client import REGISTRY
 
+from config import documents, env
+from tests.server import environment, manage
+
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("common", "accounts", "models_registry", "quotas", "chat", "support", "config")
-# Read where settings are not: by config.env itself, and by docker-compose.yml.
-BEFORE_SETTINGS = {"ENV_FILE"}
-COMPOSE_ONLY = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "NGINX_PORT", "PARLEY_VERSION"}
 
 
 def _text(name: str) -> str:
@@ -127,22 +127,50 @@ def test_the_project_s_version_is_one():
     assert f'VERSION = "{project}"' in _text("config/settings.py")
 
 
-def test_env_example_names_every_setting_and_no_other(tmp_path):
-    script = (
-        "from config import env\n"
-        "read, raw = set(), env.raw\n"
-        "env.raw = lambda name: read.add(name) or raw(name)\n"
-        "import config.settings\n"
-        "print('\\n'.join(sorted(read)))\n"
-    )
-    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    listed = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
-    )
+def _document_settings(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        return manage(
+            "document_settings", *options, environ=environment(Path(folder), port=8139, **environ)
+        )
 
-    assert _variables_of_env_example() - COMPOSE_ONLY - BEFORE_SETTINGS == set(
-        listed.stdout.split()
-    )
+
+def test_env_example_and_the_guide_are_as_the_settings_have_them():
+    checked = _document_settings("--check")
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_what_the_documents_say_does_not_depend_on_who_writes_them():
+    elsewhere = {"HOST": "10.0.0.1", "LIMIT_FACTOR": "10", "TURN_SECONDS": "5"}
+
+    checked = _document_settings("--check", **elsewhere, PUBLIC_URL="https://chat.example.com")
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        (documents.EXAMPLE, "#PORT=8000", "#PORT=80"),
+        (documents.GUIDE, "| `TURN_SECONDS` |", "| `TURN_MINUTES` |"),
+        (documents.GUIDE, "| `default_model` |", "| `default` |"),
+    ],
+)
+def test_a_stale_document_is_named(tmp_path, name, old, new):
+    for each in (documents.EXAMPLE, documents.GUIDE):
+        copy = tmp_path / each
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text(_text(each).replace(old, new) if each == name else _text(each), "utf-8")
+
+    assert old in _text(name)
+    assert list(documents.stale(tmp_path)) == [name]
+
+
+def test_a_variable_without_a_sentence_is_named(monkeypatch):
+    monkeypatch.setitem(env.readings, "NEWLY_READ", env.Reading("text"))
+    monkeypatch.delitem(env.readings, "PORT")
+
+    assert {"NEWLY_READ", "PORT"} <= set(documents.undescribed())
 
 
 def test_the_readme_begins_with_two_lines_to_run_and_one_to_test():

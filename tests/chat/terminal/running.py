@@ -106,14 +106,14 @@ def _command(arguments: tuple[str, ...]) -> list[str]:
 class Tty:
     """A terminal with a process in it."""
 
-    def __init__(self, command: list[str], environ: dict[str, str]) -> None:
+    def __init__(self, command: list[str], environ: dict[str, str], cwd: Path = ROOT) -> None:
         self._master, slave = os.openpty()
         termios.tcsetwinsize(self._master, (30, 100))
         self._raw = b""
         self._seen = 0
         self.process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=cwd,
             env=environ,
             preexec_fn=lambda: os.login_tty(slave),  # noqa: PLW1509 the child only execs
         )

@@ -13,8 +13,6 @@ from django.utils.translation import gettext_lazy as _
 
 def _may_view(model: str) -> Any:
     app, name = model.split(".")
-    if model == "constance.config":
-        return lambda request: request.user.is_superuser
 
     def permission(request: HttpRequest) -> bool:
         user: Any = request.user
@@ -138,6 +136,7 @@ UNFOLD: dict[str, Any] = {
             "href": lambda _request: _static("parley/mark.svg"),
         }
     ],
+    "STYLES": [lambda _request: _static("parley/admin.css")],
     "SHOW_LANGUAGES": False,
     "COLORS": {
         "primary": {step: f"oklch({mix})" for step, mix in _AI.items()},

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import django_stubs_ext
 from django.utils.translation import gettext_lazy as _
+from unfold.contrib.constance.settings import UNFOLD_CONSTANCE_ADDITIONAL_FIELDS
 
 from common.changeable import Changeable
 from common.security_headers import PAGES
@@ -298,6 +299,7 @@ CONSTANCE_BACKEND = "common.runtime_settings.Backend"
 CONSTANCE_CONFIG = {
     name: (found.first, found.label, found.kind) for name, found in CHANGEABLE.items()
 }
+CONSTANCE_ADDITIONAL_FIELDS = UNFOLD_CONSTANCE_ADDITIONAL_FIELDS  # the skin's, else without a frame
 CONSTANCE_SUPERUSER_ONLY = False  # the permission to change them can be given to others
 RUNTIME_SETTINGS_SECONDS = 5
 

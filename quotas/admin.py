@@ -15,6 +15,7 @@ class HoldAdmin(ReadOnlyAdmin):
     list_display = ("turn_id", "status", "tokens", "money", "created_at", "settled_at")
     list_filter = ("status",)
     search_fields = ("status__exact",)
+    search_help_text = _("The id of a hold or of a turn")
     id_fields = ("id", "turn_id")
     ordering = ("-id",)
     fields = (
@@ -58,6 +59,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     )
     list_filter = ("outcome", "purpose", "estimated")
     search_fields = ("model__istartswith", "answered_by__istartswith")
+    search_help_text = _("How the model's name begins, or an id")
     id_fields = ("id", "turn_id", "user_id")
     ordering = ("-id",)
     fields = (

@@ -125,6 +125,16 @@ def test_the_first_page_is_sorted_as_the_side_bar_is(root):
     ]
 
 
+def test_every_search_says_what_it_finds():
+    silent = {
+        label
+        for label, model_admin in admin_pages.registered().items()
+        if model_admin.search_fields and not model_admin.search_help_text
+    }
+
+    assert silent == set()
+
+
 def test_every_field_says_what_it_means(enter):
     fill(people=1, conversations=1, messages=2, models=1)
     client = enter(Role.ADMIN)

@@ -26,6 +26,7 @@ class RoleAdmin(UncountedAdmin):
 
     list_display = ("name",)
     search_fields = ("name",)
+    search_help_text = _("Name")
     ordering = ("name",)
     fields = ("name", "permissions")
     filter_horizontal = ("permissions",)
@@ -102,6 +103,7 @@ class SignInAdmin(ReadOnlyAdmin, ServiceAdmin):
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     list_select_related = ("user",)
     search_fields = ("user__username", "user__email", "client", "address")
+    search_help_text = _("User name, e-mail, program or address")
     ordering = ("-id",)
     actions = ("end",)
     help_texts = {
@@ -134,6 +136,7 @@ class OutgoingMailAdmin(ReadOnlyAdmin):
     list_display = ("letter", "address", "created_at", "due_at", "attempts")
     list_filter = ("letter",)
     search_fields = ("address",)
+    search_help_text = _("E-mail")
     ordering = ("-id",)
     help_texts = {
         "letter": _("What it says. The text itself, with its link, is not kept."),
@@ -150,6 +153,7 @@ class MailLinkAdmin(ReadOnlyAdmin):
     list_filter = ("purpose",)
     list_select_related = ("user",)
     search_fields = ("user__username", "address")
+    search_help_text = _("User name or e-mail")
     ordering = ("-id",)
     help_texts = {
         "user": _("Whom it was sent to. The link itself is kept as a digest only."),

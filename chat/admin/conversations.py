@@ -38,6 +38,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_filter = ("archived",)
     list_select_related = ("owner",)
     search_fields = ("owner__username__istartswith", "owner__email__istartswith")
+    search_help_text = _("How the owner's name or e-mail begins, or an id")
     id_fields = ("id", "owner_id")
     ordering = ("-id",)
     fields = (
@@ -128,6 +129,7 @@ class MessageAdmin(ReadOnlyAdmin):
     )
     list_filter = ("role", "status", "rating")
     search_fields = ("model__istartswith",)
+    search_help_text = _("How the model's name begins, or an id")
     id_fields = ("id", "conversation_id")
     ordering = ("-id",)
     fields = (

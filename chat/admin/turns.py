@@ -19,6 +19,7 @@ class TurnAdmin(ReadOnlyAdmin):
     list_filter = ("status", "purpose")
     list_select_related = ("user",)
     search_fields = ("user__username__istartswith", "model__istartswith")
+    search_help_text = _("How the person's or the model's name begins, or an id")
     id_fields = ("id", "conversation_id", "message_id", "user_id")
     ordering = ("-id",)
     fields = (
@@ -87,6 +88,7 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
 
     list_display = ("id", "sender", "operation", "turn_id", "created_at")
     search_fields = ("sender__istartswith",)
+    search_help_text = _("How the sender begins, or an id")
     id_fields = ("id", "turn_id")
     ordering = ("-id",)
     fields = ("id", "sender", "operation", "turn_id", "created_at")

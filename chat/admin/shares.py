@@ -20,6 +20,7 @@ class ShareAdmin(ReadOnlyAdmin):
     list_display = ("id", "owner", "conversation_id", "created_at")
     list_select_related = ("conversation__owner",)
     search_fields = ("conversation__owner__username__istartswith",)
+    search_help_text = _("How the owner's name begins, or an id")
     id_fields = ("id", "conversation_id", "conversation__owner_id")
     ordering = ("-id",)
     fields = ("id", "owner", "conversation_id", "created_at")

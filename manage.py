@@ -7,9 +7,9 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from django.core.management import execute_from_command_line
+    from config.terminal import Terminal
 
-    execute_from_command_line(sys.argv)
+    Terminal(sys.argv, environ=os.environ).execute()
 
 
 if __name__ == "__main__":

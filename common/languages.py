@@ -7,8 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.middleware import AuthenticationMiddleware
-from django.http import HttpRequest
 from django.utils import translation
 
 
@@ -21,11 +19,3 @@ def speak(chosen: str) -> None:
 def speak_to(user: Any) -> None:
     """The same for whoever calls; an anonymous caller has chosen nothing."""
     speak(getattr(user, "language", ""))
-
-
-class SignedInMiddleware(AuthenticationMiddleware):
-    """Django's own, which looks at once who it is: the admin is written in their language."""
-
-    def process_request(self, request: HttpRequest) -> None:
-        super().process_request(request)
-        speak_to(request.user)

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import DisallowedHost
@@ -23,7 +24,7 @@ from uuid_utils.compat import uuid7
 from common import errors, request_log, security_headers, sources
 from common.addresses import client_address
 from common.csrf import SameOriginCsrf
-from common.languages import SignedInMiddleware
+from common.languages import speak_to
 from common.metrics import HttpMetrics
 from common.problems import as_app_error, problem_response
 from common.text import is_sound, is_sound_query
@@ -114,6 +115,14 @@ class EdgeMiddleware:
             request_id=request.request_id,
         )
         return response
+
+
+class SignedInMiddleware(AuthenticationMiddleware):
+    """Django's own, which looks at once who it is: the admin is written in their language."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        speak_to(request.user)
 
 
 class PagesMiddleware:

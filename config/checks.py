@@ -27,7 +27,11 @@ _KNOWN_SECRETS = ("secret", "changeme", "change-me", "django-insecure", "example
 
 
 def _error(number: int, name: str, text: str, hint: str) -> CheckMessage:
-    return Error(f"{name}: {text}.", hint=hint, id=f"parley.E{number:03}")
+    return Error(_sentence(name, text), hint=hint, id=f"parley.E{number:03}")
+
+
+def _sentence(name: str, fault: str) -> str:
+    return _("%(name)s: %(fault)s.") % {"name": name, "fault": fault}
 
 
 @register(TAG)
@@ -144,7 +148,7 @@ def production(**_kwargs: Any) -> list[CheckMessage]:
     """K12: what a public server may not do."""
     kind, letter = (Error, "E") if settings.PRODUCTION else (checks.Warning, "W")
     return [
-        kind(f"{name}: {text}.", hint=hint, id=f"parley.{letter}{number:03}")
+        kind(_sentence(name, text), hint=hint, id=f"parley.{letter}{number:03}")
         for number, name, text, hint in _unfit_for_production()
     ]
 

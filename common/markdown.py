@@ -25,6 +25,7 @@ _TAGS = {
     *("h2", "h3", "h4", "table", "tbody", "td", "th", "thead", "tr", "ul"),
 }
 _ABSOLUTE = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
+_SIDES = frozenset({"left", "center", "right"})
 # An answer's own headings stand below the page's.
 _HEADINGS = {"h1": "h2", "h2": "h3", "h3": "h4", "h4": "h4", "h5": "h4", "h6": "h4"}
 
@@ -35,6 +36,24 @@ class _Renderer(RendererHTML):
 
     def heading_close(self, tokens: Sequence[Token], at: int, *_rest: Any) -> str:
         return f"</{_HEADINGS[tokens[at].tag]}>\n"
+
+    # What may be wider than its column is scrolled, also by the keyboard.
+    def table_open(self, *_given: Any) -> str:
+        return '<table tabindex="0">'
+
+    def fence(self, tokens: Sequence[Token], at: int, *_rest: Any) -> str:
+        return f'<pre tabindex="0"><code>{escape(tokens[at].content)}</code></pre>\n'
+
+    def code_block(self, tokens: Sequence[Token], at: int, *_rest: Any) -> str:
+        return self.fence(tokens, at)
+
+    def th_open(self, tokens: Sequence[Token], at: int, *_rest: Any) -> str:
+        """A column's side without a `style`, which no page of ours may have."""
+        side = str(tokens[at].attrs.get("style", "")).removeprefix("text-align:")
+        return f'<{tokens[at].tag} align="{side}">' if side in _SIDES else f"<{tokens[at].tag}>"
+
+    def td_open(self, tokens: Sequence[Token], at: int, *_rest: Any) -> str:
+        return self.th_open(tokens, at)
 
     def image(
         self, tokens: Sequence[Token], at: int, _options: Any, env: MutableMapping[str, Any]
@@ -49,7 +68,15 @@ _parser = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls
 )
 _cleaner = nh3.Cleaner(
     tags=_TAGS,
-    attributes={"*": set(), "a": {"href"}, "ol": {"start"}},
+    attributes={
+        "*": set(),
+        "a": {"href"},
+        "ol": {"start"},
+        "td": {"align"},
+        "th": {"align"},
+        "pre": {"tabindex"},
+        "table": {"tabindex"},
+    },
     attribute_filter=lambda tag, name, value: (
         None if name == "href" and not _ABSOLUTE.match(value) else value
     ),

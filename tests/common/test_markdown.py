@@ -33,7 +33,7 @@ def check(html: str) -> None:
     looked.feed(html)
     for tag, attributes in looked.tags:
         assert tag in _ALLOWED, html
-        assert set(attributes) <= {"href", "rel", "start"}, html
+        assert set(attributes) <= {"href", "rel", "start", "align", "tabindex"}, html
         if "href" in attributes:
             assert attributes["href"].lower().startswith(_SCHEMES), html
             assert attributes["rel"] == "noopener noreferrer nofollow ugc"
@@ -119,7 +119,7 @@ def test_no_picture_is_loaded():
 def test_markdown_is_rendered():
     html = as_html(
         "# One\n\n## Two\n\nText *with* **weight** and ~~none~~, `code` & <tags>.\n\n"
-        "1. first\n2. second\n\n> quoted\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+        "1. first\n2. second\n\n> quoted\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n"
         "```python\nprint('<x>')\n```\n\n[link](https://ok.example/?a=1&b=2)\n\nline\nbreak"
     )
 
@@ -134,7 +134,9 @@ def test_markdown_is_rendered():
         "<ol>",
         "<blockquote>",
         "<th>a</th>",
-        "<td>2</td>",
+        '<td align="right">2</td>',
+        '<table tabindex="0">',
+        '<pre tabindex="0"><code>print',
         "print('&lt;x&gt;')",
         'href="https://ok.example/?a=1&amp;b=2"',
         "<br>",

@@ -8,6 +8,9 @@ import subprocess
 
 import pytest
 
+from tests.chat.transfer.files import own, said, talk
+from tests.e2e.person import register
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium")
@@ -50,4 +53,21 @@ def test_a_page_works_under_its_policy(shared_server, tmp_path, path, shown):
     page, complaints = visit(shared_server.url + path, tmp_path)
 
     assert re.search(shown, page)
+    assert complaints == ""
+
+
+def test_a_shared_conversation_works_under_its_policy(shared_server, tmp_path):
+    """A9: nothing of it runs, nothing of it is fetched from elsewhere."""
+    person = register(shared_server)
+    words = (
+        "Shown words <img src=https://evil.example/a onerror=alert(1)> ![b](https://evil.example/b)"
+        "\n\n| a |\n|--:|\n| 1 |\n\n```\ncode\n```\n<script>document.body.remove()</script>"
+    )
+    file = own(talk(said("1", words), said("2", words, role="assistant", parent_id="1")))
+    (made,) = person.call("POST", "conversations/import", file).json()["conversations"]
+    url = person.call("POST", f"conversations/{made['id']}/share").json()["url"]
+
+    page, complaints = visit(f"{shared_server.url}/share/{url.rpartition('/')[2]}", tmp_path)
+
+    assert page.count("Shown words") == 2
     assert complaints == ""

@@ -21,7 +21,7 @@ import environ
 from django.utils.translation import gettext_lazy as _
 from environ.fileaware_mapping import FileAwareMapping
 
-BASE_DIR: Path = Path(__file__).resolve().parent.parent
+BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 class _FromFile(environ.Env):  # type: ignore[misc]  # environ has no types

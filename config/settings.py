@@ -19,7 +19,6 @@ from common.changeable import Changeable
 from common.security_headers import PAGES
 from config import env
 from config.admin_site import UNFOLD  # noqa: F401 read by name
-from config.env import BASE_DIR
 from config.job_settings import *
 from config.limits import *
 from config.limits import PAGE_SIZE
@@ -29,6 +28,7 @@ from config.stores import DATA_DIR
 
 django_stubs_ext.monkeypatch()
 
+BASE_DIR: Path = env.BASE_DIR
 VERSION = "0.1.0"
 
 # What this deployment is

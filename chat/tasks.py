@@ -22,6 +22,12 @@ def index_for_search() -> None:
 
 
 @shared_task
+def forget_deleted_words() -> None:
+    """Leave nothing in the search index of what was deleted."""
+    search.forget_deleted_words()
+
+
+@shared_task
 def write_titles() -> None:
     """Have models give titles to conversations that have none."""
     titles.write_titles()

@@ -31,6 +31,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "mail": {"task": "accounts.tasks.send_waiting_mail", "schedule": 60.0},
     # Not only at night: some things last an hour, and a laptop sleeps at night.
     "purge": {"task": "common.tasks.purge", "schedule": 3_600.0},
+    "words": {"task": "chat.tasks.forget_deleted_words", "schedule": 3_600.0},
     "holds": {"task": "chat.tasks.settle_holds", "schedule": 3_600.0},
     # A look that came too late is not made up for: the next one sees the same.
     "search": {

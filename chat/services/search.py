@@ -25,6 +25,8 @@ logger = structlog.get_logger(__name__)
 _BEING_WRITTEN = (Message.Status.PENDING, Message.Status.STREAMING)
 _REBUILD_ROWS = 1_000
 _WORDS_AT_ONCE = 2_000
+# SQLite's word for it: a merge that changes fewer rows has nothing left to do.
+_STILL_MERGING = 2
 
 
 def search(conversations: QuerySet[Conversation], user: User, text: str) -> QuerySet[Conversation]:
@@ -143,6 +145,32 @@ def forget_messages(ids: Collection[UUID]) -> None:
 def forget_conversation(conversation_id: UUID) -> None:
     """Part of the transaction that deletes it."""
     SearchPiece.objects.filter(conversation=conversation_id).delete()
+
+
+def forget_deleted_words() -> None:
+    """Have SQLite's index give up the words of texts that were deleted (G4).
+
+    It keeps them, and a mark that they are gone, until it happens to merge the two. Merged in
+    small steps, so that nobody else waits to write. PostgreSQL has them in the rows themselves.
+    """
+    if connection.vendor != "sqlite":
+        return
+    pages = -settings.SEARCH_MERGE_PAGES  # below zero: begin to merge all there is
+    while _merge(pages) >= _STILL_MERGING:
+        pages = settings.SEARCH_MERGE_PAGES
+
+
+def _merge(pages: int) -> int:
+    """One step of SQLite's; how many rows of its own it wrote."""
+    with write_transaction(), connection.cursor() as cursor:
+        cursor.execute("SELECT total_changes()")
+        before = cursor.fetchone()[0]
+        cursor.execute(
+            "INSERT INTO chat_searchpiece_fts(chat_searchpiece_fts, rank) VALUES ('merge', %s)",
+            [pages],
+        )
+        cursor.execute("SELECT total_changes()")
+        return int(cursor.fetchone()[0] - before)
 
 
 # -- anew --------------------------------------------------------------------------------------

@@ -14,17 +14,24 @@ from accounts.services.sign_ins import open_for
 from accounts.services.tokens import issue
 from chat.models import Conversation, Message
 from chat.services import messages
+from chat.services.importing import import_file
+from chat.services.search import forget_deleted_words, index_waiting
+from chat.services.sharing import share_conversation
 from chat.services.turn_requests import chat_once, send_message
 from models_registry.providers.base import Finished, TextDelta
 from quotas.models import UsageRecord
 from tests.accounts.conftest import PASSWORD, Api
 from tests.chat.conftest import read
+from tests.chat.transfer.files import own, said, talk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # What is looked for: each stands in at least one table before, and in none afterwards.
 NAMES = ["erica", "Erica@example.org", "Erica Mustermann", "new-erica@example.org"]
 TEXTS = ["a plan nobody knows", "an answer for nobody", "a private prompt", "a private title"]
+IMPORTED = ["an imported secret", "an imported title"]
+# As words the search index has them apart.
+WORDS = ["nobody", "imported"]
 THINGS = ["why I say so", "my-own-key-of-this", "my-own-key-of-that"]
 
 
@@ -74,6 +81,9 @@ def erica(model, script, settings) -> User:
     script(TextDelta("an answer for nobody"), Finished("stop"))
     once = [{"role": "user", "content": "a plan nobody knows"}]
     read(chat_once(caller, messages=once, idempotency_key="my-own-key-of-that").ref)
+    import_file(caller, own(talk(said("1", "an imported secret"), title="an imported title")))
+    share_conversation(caller, conversation.id)
+    index_waiting(seconds=20)
     # A letter that no server has taken yet.
     OutgoingMail.objects.create(letter=Letter.RESET, address="Erica@example.org")
     return user
@@ -81,7 +91,8 @@ def erica(model, script, settings) -> User:
 
 def test_nothing_of_a_person_is_left_in_any_table(erica):
     """G4: scan all tables for the e-mail: 0."""
-    for name in (*NAMES, *TEXTS, *THINGS):
+    everything = (*NAMES, *TEXTS, *IMPORTED, *WORDS, *THINGS)
+    for name in everything:
         assert tables_with(name), f"{name} was nowhere"
     numbers = UsageRecord.objects.count()
     assert numbers
@@ -92,7 +103,8 @@ def test_nothing_of_a_person_is_left_in_any_table(erica):
     )
 
     assert answer.status_code == 204
-    left = {name: found for name in (*NAMES, *TEXTS, *THINGS) if (found := tables_with(name))}
+    forget_deleted_words()  # an hourly job
+    left = {name: found for name in everything if (found := tables_with(name))}
     assert left == {}
     assert not User.objects.filter(pk=erica.pk).exists()
     assert not Message.objects.exists()

@@ -21,9 +21,10 @@ from django.core.management.base import (
     CommandParser,
     DjangoHelpFormatter,
 )
+from django.db import DatabaseError, OperationalError, ProgrammingError
 from django.utils.translation import gettext as _
 
-from common import sources
+from common import schema_state, sources
 from common.errors import AppError
 from common.text import JOINERS
 
@@ -78,6 +79,10 @@ class _Cli(BaseCommand, ABC):
                 self.stderr.write(dump_json(error.as_problem()), style_func=str)
                 sys.exit(1)
             raise Refused(_sentence(error)) from error
+        except (OperationalError, ProgrammingError) as error:
+            if text := _what_ails_the_database():
+                raise Refused(text) from error
+            raise
         if answer is not None:
             self.stdout.write(_as_json(answer) if as_json else _as_text(answer))
 
@@ -154,6 +159,17 @@ def _add_format(parser: CommandParser) -> None:
     parser.add_argument(
         "--format", choices=("table", "json"), default="table", help=_("How to print (table).")
     )
+
+
+def _what_ails_the_database() -> str:
+    """A sentence, or "" where it is there and set up."""
+    try:
+        is_behind = schema_state.is_behind()
+    except DatabaseError:
+        return _("The database cannot be reached. Check DATABASE_URL.")
+    if is_behind:
+        return _("The database is not set up for this version. Run: manage.py migrate")
+    return ""
 
 
 def _sentence(error: AppError) -> str:

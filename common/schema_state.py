@@ -48,6 +48,12 @@ def state() -> State:
     return compared
 
 
+def is_behind() -> bool:
+    """Does the database lack migrations, perhaps all of them? Two queries."""
+    applied = frozenset(MigrationRecorder(connection).applied_migrations())
+    return compare(applied, of_the_code()).verdict == BEHIND
+
+
 def compare(applied: frozenset[Name], code: frozenset[Name]) -> State:
     return State(missing=_named(code - applied), unknown=_named(applied - code))
 

@@ -115,6 +115,24 @@ def _redis_that_refuses() -> Iterator[str]:
         server.shutdown()
 
 
+def test_a_command_on_a_database_that_is_not_set_up_says_what_to_run(tmp_path):
+    ended = manage("user", "list", environ=environment(tmp_path, port=8139))
+
+    assert ended.returncode == 1
+    assert "Run: manage.py migrate" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_command_without_its_database_says_so(tmp_path):
+    address = "postgres://parley:pass-1234@127.0.0.1:9/parley"
+    ended = manage("user", "list", environ=environment(tmp_path, port=8139, DATABASE_URL=address))
+
+    assert ended.returncode == 1
+    assert "The database cannot be reached." in ended.stderr
+    assert "pass-1234" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_redis_that_refuses_us_ends_the_start_with_a_sentence(tmp_path):
     with _redis_that_refuses() as address:
         ended = manage("serve", environ=environment(tmp_path, port=8139, REDIS_URL=address))

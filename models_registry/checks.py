@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core import checks
 from django.db import DatabaseError
+from django.utils.translation import gettext as _
 
 from common.crypto import Undecryptable
 from models_registry.models import Connection
@@ -15,7 +16,7 @@ from models_registry.services.endpoints import endpoint_of
 
 @checks.register(checks.Tags.database)
 def undecryptable_keys(
-    databases: Sequence[str] | None = None, **_: Any
+    databases: Sequence[str] | None = None, **_kwargs: Any
 ) -> list[checks.CheckMessage]:
     """A warning for each connection whose key no one of ENCRYPTION_KEYS opens."""
     if not databases or "default" not in databases:
@@ -23,9 +24,12 @@ def undecryptable_keys(
     try:
         return [
             checks.Warning(
-                f"The key of connection {connection.pk} ({connection.name}) cannot be decrypted.",
-                hint="Bring the old secret back into ENCRYPTION_KEYS, or enter the key again. "
-                "Until then its models are unavailable.",
+                _("The key of connection %(id)s (%(name)s) cannot be decrypted.")
+                % {"id": connection.pk, "name": connection.name},
+                hint=_(
+                    "Bring the old secret back into ENCRYPTION_KEYS, or enter the key again. "
+                    "Until then its models are unavailable."
+                ),
                 obj=connection,
                 id="models_registry.W001",
             )

@@ -70,7 +70,7 @@ def _moment(text: str) -> datetime:
     except ValueError:
         found = None
     if found is None:
-        raise ArgumentTypeError("use a date like 2030-01-31, or 30m, 24h, 7d")
+        raise ArgumentTypeError(_("use a date like 2030-01-31, or 30m, 24h, 7d"))
     return timezone.make_aware(found) if timezone.is_naive(found) else found
 
 

@@ -6,13 +6,14 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from common.commands import Answer, CliCommand, Refused
 from config.backups import making
 
 
 class Command(CliCommand):
-    help = (
+    about = gettext_lazy(
         "Write the database into one file, as it is at one moment, while servers run and write.\n"
         "Encryption keys are not in it: keep them apart (DATA_DIR/secrets.json, or your .env)."
     )

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from common.commands import Answer, CliCommand, Refused, usage_error
 from config.backups import making
@@ -14,7 +15,7 @@ from config.backups.archive import Manifest
 
 
 class Command(CliCommand):
-    help = (
+    about = gettext_lazy(
         "Put a backup in place of the database. Stop the server and its workers first.\n"
         "The old database is kept beside the new one. Everybody has to sign in again."
     )

@@ -5,13 +5,14 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from common import sealed
 from common.commands import Answer, CliCommand
 
 
 class Command(CliCommand):
-    help = (
+    about = gettext_lazy(
         "Seal every stored secret under the first of ENCRYPTION_KEYS. A server may run meanwhile.\n"
         "Broken off, it goes on where it was. Once nothing remains, the old keys may go.\n"
         "Rows that no key opens are named: enter their secrets again."

@@ -80,15 +80,14 @@ def checked_by(name: str) -> Callable[[Check], Check]:
     return register
 
 
-def check(name: str, value: Any) -> Value:
-    """`value` itself; raises Invalid where there is no such setting, or it cannot hold this."""
+def check(name: str, value: Any) -> None:
+    """Raise Invalid where there is no such setting, or it cannot hold this."""
     changeable = settings.CHANGEABLE.get(name)
     if changeable is None:
         raise Invalid.field(name, _("There is no such setting."))
     sound: Value = changeable.check(name, value)
     if name in _checks:
         _checks[name](sound)
-    return sound
 
 
 def stored() -> set[str]:

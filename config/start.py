@@ -179,11 +179,7 @@ def look_for_redis(say: Say) -> None:
     try:
         with closing(client):
             client.ping()
-    except (
-        redis.AuthenticationError,
-        redis.exceptions.AuthorizationError,
-        redis.ResponseError,
-    ) as exc:
+    except _REFUSALS as exc:
         raise CannotStart(
             _("REDIS_URL: Redis refuses us (%(reason)s). Check its password and database number.")
             % {"reason": _first_line(exc)}

@@ -31,7 +31,7 @@ class SettingsForm(ConstanceForm):  # type: ignore[misc]  # Constance has no typ
             if name in cleaned and cleaned[name] != self.initial[name]
         }
         try:
-            deployment.checked(self.changes)
+            deployment.check(self.changes)
         except Invalid as refusal:
             for field, texts in (refusal.errors or {}).items():
                 self.add_error(field, [str(text) for text in texts])

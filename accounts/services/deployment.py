@@ -32,9 +32,9 @@ def shown_to(user: User | None) -> dict[str, Value]:
     }
 
 
-def checked(changes: Mapping[str, Any]) -> dict[str, Value | None]:
-    """The changes themselves; raises Invalid, naming every field that cannot be. None is the way
-    back to what the environment says."""
+def check(changes: Mapping[str, Any]) -> None:
+    """Raise Invalid, naming every field that cannot be. None is the way back to what the
+    environment says."""
     errors: dict[str, list[Any]] = {}
     for name, value in changes.items():
         try:
@@ -44,7 +44,6 @@ def checked(changes: Mapping[str, Any]) -> dict[str, Value | None]:
             errors |= refusal.errors or {}
     if errors:
         raise Invalid(next(iter(errors.values()))[0], errors=errors)
-    return dict(changes)
 
 
 def change(changes: Mapping[str, Any], *, actor: User | None) -> None:
@@ -54,11 +53,11 @@ def change(changes: Mapping[str, Any], *, actor: User | None) -> None:
     """
     if actor is not None and not may_change(actor):
         raise PermissionDenied
-    sound = checked(changes)
+    check(changes)
     with write_transaction():
         runtime_settings.forget()
-        before = {name: getattr(config, name) for name in sound}
-        for name, value in sound.items():
+        before = {name: getattr(config, name) for name in changes}
+        for name, value in changes.items():
             if value is None:
                 runtime_settings.unset(name)
             else:
@@ -68,5 +67,5 @@ def change(changes: Mapping[str, Any], *, actor: User | None) -> None:
             actor=actor,
             target=audit.Target("settings"),
             before=before,
-            after={name: getattr(config, name) for name in sound},
+            after={name: getattr(config, name) for name in changes},
         )

@@ -44,7 +44,7 @@ class _Help(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
 
 
 class _Cli(BaseCommand, ABC):
-    about: ClassVar[Any] = ""
+    about: ClassVar[Any]
     examples: ClassVar[Sequence[str]] = ()
     suppressed_base_arguments = {
         "--version",
@@ -59,7 +59,7 @@ class _Cli(BaseCommand, ABC):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs.setdefault("formatter_class", _Help)
-        self.help = str(self.about) or self.help
+        self.help = str(self.about)
         if self.examples:
             lines = "\n".join(f"  {example}" for example in self.examples)
             kwargs.setdefault("epilog", _("examples:") + f"\n{lines}")

@@ -182,17 +182,3 @@ def test_a_wrong_command_line_exits_2(words, capsys):
 
     assert end.value.code == 2
     assert "usage:" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("words", [["create_admin"], ["user"], ["user", "set-role"]])
-def test_help_explains_with_examples(words, capsys):
-    from django.core.management import ManagementUtility  # noqa: PLC0415
-
-    with pytest.raises(SystemExit) as end:
-        ManagementUtility(["manage.py", *words, "--help"]).execute()
-
-    out = capsys.readouterr().out
-    assert end.value.code == 0
-    assert "usage:" in out
-    if len(words) == 1:
-        assert "examples:" in out

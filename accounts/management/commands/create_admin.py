@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.management.passwords import given_password
 from accounts.services import people
@@ -13,18 +14,15 @@ from common.commands import Answer, CliCommand, usage_error
 
 
 class Command(CliCommand):
+    about = gettext_lazy(
+        "Make an administrator. Asks for what is not given, if there is somebody to ask."
+    )
     examples = (
         "manage.py create_admin",
         "manage.py create_admin --username root --email root@example.org",
         "echo $PASSWORD | manage.py create_admin --username root --email r@x.org --password-stdin",
         "ADMIN_USERNAME=root ADMIN_EMAIL=r@x.org ADMIN_PASSWORD=… manage.py create_admin",
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.help = _(
-            "Make an administrator. Asks for what is not given, if there is somebody to ask."
-        )
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("--username", help=_("User name (ADMIN_USERNAME)."))

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import SignIn
 from accounts.services import people, sign_ins
@@ -12,6 +13,7 @@ from common.errors import NotFound
 
 
 class Command(CliGroup):
+    about = gettext_lazy("List the devices on which people are signed in, and sign them out.")
     examples = (
         "manage.py sessions list --user mina",
         "manage.py sessions revoke mina",
@@ -19,17 +21,17 @@ class Command(CliGroup):
         "manage.py sessions revoke --everyone",
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.help = _("List the devices on which people are signed in, and sign them out.")
-
     def add_commands(self) -> None:
         listing = self.add("list", self.list_sessions, help=_("Devices, the newest first."))
-        listing.add_argument("--user", help=_("Only those of this person: user name or e-mail."))
+        listing.add_argument(
+            "--user", metavar="NAME", help=_("Only those of this person: user name or e-mail.")
+        )
         listing.add_argument("--limit", type=int, default=100, help=_("How many at most (100)."))
         ending = self.add("revoke", self.revoke, help=_("End tokens, sockets and streams at once."))
         ending.add_argument("name", nargs="?", help=_("User name or e-mail."))
-        ending.add_argument("--session", type=UUID, help=_("Only the device with this id."))
+        ending.add_argument(
+            "--session", type=UUID, metavar="ID", help=_("Only the device with this id.")
+        )
         ending.add_argument("--everyone", action="store_true", help=_("All devices of everybody."))
 
     def list_sessions(self, *, user: str | None, limit: int, **options: Any) -> Answer:

@@ -5,24 +5,23 @@ from typing import Any
 from constance import config
 from django.conf import settings
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.services import deployment
 from common import runtime_settings
+from common.changeable import Changeable
 from common.commands import Answer, CliGroup
 from common.errors import NotFound
 
 
 class Command(CliGroup):
+    about = gettext_lazy("Settings that change while Parley runs, in every process within seconds.")
     examples = (
         "manage.py settings list",
         "manage.py settings get registration_open",
         "manage.py settings set registration_open false",
         "manage.py settings reset default_model",
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.help = _("Settings that change while Parley runs, in every process within seconds.")
 
     def add_commands(self) -> None:
         self.add("list", self.list_settings, help=_("All of them."))
@@ -56,10 +55,11 @@ class Command(CliGroup):
         return _row(name, set())
 
 
-def _known(name: str) -> Any:
-    found = settings.CHANGEABLE.get(name)
+def _known(name: str) -> Changeable:
+    found: Changeable | None = settings.CHANGEABLE.get(name)
     if found is None:
-        raise NotFound(_("There is no such setting. There are: ") + ", ".join(settings.CHANGEABLE))
+        known = {"names": ", ".join(settings.CHANGEABLE)}
+        raise NotFound(_("There is no such setting. There are: %(names)s") % known)
     return found
 
 

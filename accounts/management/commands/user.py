@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import Role, User
 from accounts.services import people
@@ -10,16 +11,13 @@ from common.commands import Answer, CliGroup
 
 
 class Command(CliGroup):
+    about = gettext_lazy("List, show, suspend and activate people, and give them roles.")
     examples = (
         "manage.py user list --search mina",
         "manage.py user show mina --format json",
         "manage.py user suspend mina@example.org",
         "manage.py user set-role mina supervisor",
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.help = _("List, show, suspend and activate people, and give them roles.")
 
     def add_commands(self) -> None:
         listing = self.add("list", self.list_people, help=_("People, the newest first."))

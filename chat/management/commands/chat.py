@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from chat.terminal.following import Signals
 from chat.terminal.once import STOPPED, answer_once, question_of
@@ -21,6 +22,13 @@ from common.languages import speak
 
 
 class Command(CliCommand):
+    about = gettext_lazy(
+        "Talk to a model in the terminal. Answers appear as they are written, and are stored\n"
+        "like those of every other client. It works beside a running server and without one.\n"
+        "\n"
+        "With a question, or in a pipe, it answers once. Exit code 0: answered. 1: the model\n"
+        "failed, and stderr says why. 2: the command line is wrong. 130: stopped by Ctrl-C."
+    )
     requires_system_checks = ()  # all of them would load every page of the site first
     examples = (
         "manage.py chat                                   talk; /help lists what you can do",
@@ -31,16 +39,6 @@ class Command(CliCommand):
         'manage.py chat --format json "Hi" | tail -1      the stored message, with its usage',
         "manage.py chat --list                            recent conversations, with their ids",
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.help = _(
-            "Talk to a model in the terminal. Answers appear as they are written, and are stored\n"
-            "like those of every other client. It works beside a running server and without one.\n"
-            "\n"
-            "With a question, or in a pipe, it answers once. Exit code 0: answered. 1: the model\n"
-            "failed, and stderr says why. 2: the command line is wrong. 130: stopped by Ctrl-C."
-        )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("question", nargs="*", metavar="QUESTION", help=_("Ask this, once."))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.services.callers import Caller
 from accounts.services.people import find
@@ -23,6 +24,7 @@ from common.money import as_decimal
 
 
 class Command(CliGroup):
+    about = gettext_lazy("List, show, export, import and delete conversations.")
     examples = (
         "manage.py conversation list --user mina --search budget",
         "manage.py conversation show 0190… --format json",
@@ -33,10 +35,6 @@ class Command(CliGroup):
         "manage.py conversation import --user mina -",
         "manage.py conversation delete 0190… 0191…",
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.help = _("List, show, export, import and delete conversations.")
 
     def add_commands(self) -> None:
         listing = self.add("list", self.list_them, help=_("Conversations, newest activity first."))

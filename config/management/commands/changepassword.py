@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.management.passwords import given_password
 from accounts.services import passwords, people, profile
@@ -13,11 +14,8 @@ from common.commands import Answer, CliCommand
 class Command(CliCommand):
     """In place of Django's own, which would leave every device signed in, and no trace."""
 
+    about = gettext_lazy("Give a person a new password; every device of theirs is signed out.")
     examples = ("manage.py changepassword mina",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.help = _("Give a person a new password; every device of theirs is signed out.")
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("name", help=_("User name or e-mail."))

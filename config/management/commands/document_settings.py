@@ -10,7 +10,7 @@ from config.env import BASE_DIR
 
 
 class Command(CliCommand):
-    help = "Write .env.example and docs/configuration.md as the settings have them."
+    about = "Write .env.example and docs/configuration.md as the settings have them."
     examples = ("manage.py document_settings", "manage.py document_settings --check")
 
     def add_options(self, parser: CommandParser) -> None:

@@ -40,11 +40,24 @@ class Command(CliGroup):
             parser.set_defaults(enabled=switched)
         giving = self.add("grant", self.grant, help=_("Open a model to more people."))
         giving.add_argument("model", help=_("Its name."))
-        giving.add_argument("--everyone", action="store_true", default=None)
+        giving.add_argument(
+            "--everyone", action="store_true", default=None, help=_("To all who are signed in.")
+        )
         giving.add_argument("--only", action="store_true", help=_("No longer to everyone."))
-        giving.add_argument("--role", action="append", default=[], choices=list(Role.values))
-        giving.add_argument("--user", action="append", default=[], metavar="NAME")
-
+        giving.add_argument(
+            "--role",
+            action="append",
+            default=[],
+            choices=list(Role.values),
+            help=_("To whoever has this role; may be given again."),
+        )
+        giving.add_argument(
+            "--user",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help=_("To this person: user name or e-mail; may be given again."),
+        )
         asking = self.add("why", self.why, help=_("Say whether a person may use a model, and why."))
         asking.add_argument("model", help=_("Its name."))
         asking.add_argument("user", help=_("User name or e-mail."))

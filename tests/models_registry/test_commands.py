@@ -96,6 +96,25 @@ class TestConnection:
         assert told["models_added"] == 2
         assert ChatModel.objects.filter(name="gpt-4o", everyone=True).exists()
 
+    def test_what_was_added_while_its_server_failed_is_discovered_later(self, run, upstream):
+        upstream.list_reply = refusal(401, {"message": "no"})
+
+        with pytest.raises(CommandError, match="Ours was added without models") as failure:
+            run(*add(upstream, "--no-key", "--discover"), as_json=False)
+
+        assert failure.value.returncode == 1
+        made = Connection.objects.get(name="Ours")
+        assert f"connection discover {made.pk}" in str(failure.value)
+        with pytest.raises(CommandError, match="does not accept the key"):
+            run("connection", "discover", str(made.pk), as_json=False)
+
+        upstream.list_reply = None
+        told = run("connection", "discover", "Ours")
+
+        assert told == {"name": "Ours", "models_added": ["gpt-4o", "mock"]}
+        assert ChatModel.objects.filter(connection=made).count() == 2
+        assert run("connection", "discover", "Ours")["models_added"] == []
+
     def test_add_tells_what_is_wrong(self, run):
         words = ("connection", "add", "--provider", "openai_compatible", "--name", "x", "--no-key")
 

@@ -16,9 +16,9 @@ from common.errors import NotFound
 from models_registry.models import Connection
 from models_registry.models.connection import SYSTEM
 from models_registry.providers.vendors import VENDORS
+from models_registry.services import discovery
 from models_registry.services.connection_tests import Outcome, check_connection
 from models_registry.services.connections import create_connection
-from models_registry.services.discovery import add_listed_models
 
 
 class Command(CliGroup):
@@ -31,13 +31,19 @@ class Command(CliGroup):
         "    --base-url http://127.0.0.1:11434/v1 --no-key --discover",
         "manage.py connection add --provider anthropic --name Claude --key-stdin < key.txt",
         "manage.py connection test Ollama",
+        "manage.py connection discover Ollama --format json",
     )
 
     def add_commands(self) -> None:
         add = self.add(
             "add", self.add_connection, help=_("Add a connection; the key is asked for.")
         )
-        add.add_argument("--provider", required=True, choices=sorted(VENDORS))
+        add.add_argument(
+            "--provider",
+            required=True,
+            choices=sorted(VENDORS),
+            help=_("Which protocol it speaks."),
+        )
         add.add_argument("--name", required=True, help=_("How it is called in lists."))
         add.add_argument("--base-url", default="", help=_("The vendor's own address if left out."))
         key = add.add_mutually_exclusive_group()
@@ -48,8 +54,12 @@ class Command(CliGroup):
             "--discover", action="store_true", help=_("Add every model that its server lists.")
         )
         self.add("list", self.list_connections, help=_("List them, without their keys."))
-        test = self.add("test", self.test_connection, help=_("Ask a server for its models."))
-        test.add_argument("connection", help=_("Its name or id."))
+        for name, handler, text in (
+            ("test", self.test_connection, _("Ask a server for its models.")),
+            ("discover", self.discover_models, _("Add every model that its server lists.")),
+        ):
+            parser = self.add(name, handler, help=text)
+            parser.add_argument("connection", help=_("Its name or id."))
 
     def add_connection(self, *, discover: bool, **options: Any) -> Answer:
         connection = create_connection(
@@ -62,15 +72,31 @@ class Command(CliGroup):
         )
         row = _row(connection)
         if discover:
-            outcome = _tested(connection)
-            row["models_added"] = len(add_listed_models(connection, outcome.models))
+            outcome, added = discovery.discover(connection, actor=None)
+            if not outcome.ok:
+                raise Refused(
+                    _("%(name)s was added without models. %(reason)s Try again: %(command)s")
+                    % {
+                        "name": connection.name,
+                        "reason": outcome.detail,
+                        "command": f"manage.py connection discover {connection.pk}",
+                    }
+                )
+            row["models_added"] = len(added)
         return row
 
     def list_connections(self, **_options: Any) -> Answer:
         return [_row(each) for each in Connection.objects.select_related("owner").order_by("id")]
 
     def test_connection(self, *, connection: str, **_options: Any) -> Answer:
-        return _tested(_found(connection)).as_dict()
+        found = _found(connection)
+        return _worked(found, check_connection(found, actor=None)).as_dict()
+
+    def discover_models(self, *, connection: str, **_options: Any) -> Answer:
+        found = _found(connection)
+        outcome, added = discovery.discover(found, actor=None)
+        _worked(found, outcome)
+        return {"name": found.name, "models_added": [model.name for model in added]}
 
 
 def _key(options: dict[str, Any]) -> str:
@@ -86,8 +112,7 @@ def _key(options: dict[str, Any]) -> str:
         raise usage_error(_("No key was given. Without one say --no-key.")) from error
 
 
-def _tested(connection: Connection) -> Outcome:
-    outcome = check_connection(connection, actor=None)
+def _worked(connection: Connection, outcome: Outcome) -> Outcome:
     if not outcome.ok:
         raise Refused(f"{connection.name}: {outcome.detail}")
     return outcome

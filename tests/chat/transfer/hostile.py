@@ -173,7 +173,7 @@ CUT: dict[str, Maker] = {
         )
     ),
     "costs whose sum no column holds": lambda _size: _raw(
-        _numbered('{"id":"@","usage":{"cost":"9999.999999999"}}', 1 << 20)
+        _numbered('{"id":"@","usage":{"cost":"999999.999999999"}}', 1 << 20)
     ),
     "words of every wrong kind": lambda _size: own(
         talk(

@@ -183,6 +183,20 @@ def test_the_readme_begins_with_two_lines_to_run_and_one_to_test():
     assert second == ["make test"]
 
 
+def test_the_chinese_readme_shows_the_same_and_each_names_the_other():
+    english, chinese = _text("README.md"), _text("README.zh-CN.md")
+
+    def skeleton(text: str) -> list[str]:
+        return [
+            line.split(" ")[0] if line.startswith("#") else line
+            for line in re.findall(r"(?ms)^```.*?^```$|^#+ .*?$|docs/[a-z-]+\.md", text)
+        ]
+
+    assert skeleton(chinese) == skeleton(english)
+    assert "(README.zh-CN.md)" in english
+    assert "(README.md)" in chinese
+
+
 def test_links_in_the_documents_lead_somewhere():
     broken = []
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:

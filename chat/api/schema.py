@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
+from chat.api.parameters import PROPERTIES
 from chat.models import Conversation, Message, Share
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -45,9 +47,15 @@ _NUMBER = {"type": "integer", "minimum": 0}
 _MESSAGE = {"$ref": "#/components/schemas/Message"}
 
 
-def _event(name: str, **properties: Any) -> dict[str, Any]:
+def _event(
+    name: str, optional: dict[str, Any] | None = None, /, **properties: Any
+) -> dict[str, Any]:
     own = {"type": {"type": "string", "enum": [name]}, "message_id": _ID, "seq": _NUMBER}
-    return {"type": "object", "properties": own | properties, "required": [*own, *properties]}
+    return {
+        "type": "object",
+        "properties": own | properties | (optional or {}),
+        "required": [*own, *properties],
+    }
 
 
 STREAM_EVENTS = {
@@ -57,11 +65,25 @@ STREAM_EVENTS = {
         user_message={"allOf": [_MESSAGE], "nullable": True},
         model=_TEXT,
     ),
-    "ChatChunk": _event("chat_chunk", content=_TEXT),
+    "ChatChunk": _event(
+        "chat_chunk", {"reasoning": _TEXT, "tool_call": {"type": "object"}}, content=_TEXT
+    ),
     "ChatComplete": _event("chat_complete", message=_MESSAGE),
     "ChatError": _event("chat_error", code=_TEXT, detail=_TEXT),
-    "Snapshot": _event("snapshot", content=_TEXT),
+    "Snapshot": _event("snapshot", {"reasoning": _TEXT}, content=_TEXT),
 }
+
+
+class ChatOnceExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """The parameters of `POST chat` stand beside its fields and are none of them."""
+
+    target_class = "chat.api.serializers.ChatOnceSerializer"
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
+        schema = auto_schema._map_serializer(  # noqa: SLF001 as spectacular's guide shows it
+            self.target, direction, bypass_extensions=True
+        )
+        return schema | {"properties": schema["properties"] | PROPERTIES}
 
 
 class ToolCallSerializer(serializers.Serializer[Any]):

@@ -122,7 +122,7 @@ class VerdictSerializer(serializers.Serializer[Any]):
 class ListedModelSerializer(ModelSerializer):
     """One of a list; `reason` is there on those that cannot be used."""
 
-    reason = VerdictSerializer(required=False, read_only=True)
+    reason = VerdictSerializer(required=False)
 
     def to_representation(self, instance: ChatModel) -> dict[str, Any]:
         shown = super().to_representation(instance)

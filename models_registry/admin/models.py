@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -30,7 +30,7 @@ class ChatModelAdmin(RegistryAdmin):
         "name",
         "connection",
         "enabled",
-        "everyone",
+        "opened_to",
         "context_window",
         "price_in",
         "price_out",
@@ -84,6 +84,19 @@ class ChatModelAdmin(RegistryAdmin):
 
     def delete_model(self, request: HttpRequest, obj: ChatModel) -> None:
         models.delete_model(obj, actor=actor_of(request))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ChatModel]:
+        named = ChatModel.users.through.objects.filter(chatmodel=OuterRef("pk"))
+        rows: QuerySet[ChatModel] = super().get_queryset(request)
+        return rows.prefetch_related("roles").annotate(has_people=Exists(named))
+
+    @admin.display(description=_("Open to"))
+    def opened_to(self, model: ChatModel) -> str:
+        if model.everyone:
+            return str(_("everyone"))
+        names = [role.name for role in model.roles.all()]
+        people = [str(_("people by name"))] if getattr(model, "has_people", False) else []
+        return ", ".join(names + people) or str(_("nobody"))
 
     def has_explain_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         rights = ["models_registry.view_chatmodel", "accounts.view_user"]

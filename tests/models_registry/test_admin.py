@@ -1,6 +1,7 @@
 """The admin of connections and models: services decide, keys never show (M2, M6)."""
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.db import connection as database
@@ -303,6 +304,23 @@ def test_members_do_not_come_in(client, mina, system_connection):
 
 
 class TestWhoMayUseIt:
+    def test_the_list_shows_to_whom_each_is_open(self, admin, system_connection, mina):
+        for name, access in {
+            "m-all": Access(everyone=True),
+            "m-few": Access(roles=("agent", "admin"), users=(mina.pk,)),
+            "m-none": Access(),
+        }.items():
+            create_model(
+                None, scope="system", name=name, connection_id=system_connection.pk, access=access
+            )
+
+        rows = admin.get(MODELS, {"q": "m-"}).context["cl"].result_list
+
+        shown = {row.name: site.get_model_admin(ChatModel).opened_to(row) for row in rows}
+        assert shown["m-all"] == "everyone"
+        assert set(shown["m-few"].split(", ")) == {"admin", "agent", "people by name"}
+        assert shown["m-none"] == "nobody"
+
     def test_is_explained_for_one_person(self, admin, system_connection, mina):
         closed = create_model(
             None,

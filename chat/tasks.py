@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.conf import settings
 
-from chat.services import search, titles
+from chat.services import search, summaries, titles
 from chat.turns import unsettled
 
 
@@ -31,3 +31,9 @@ def forget_deleted_words() -> None:
 def write_titles() -> None:
     """Have models give titles to conversations that have none."""
     titles.write_titles()
+
+
+@shared_task
+def write_summaries() -> None:
+    """Have models sum up what their windows have no room for any more."""
+    summaries.write_summaries()

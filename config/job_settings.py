@@ -44,5 +44,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": 3.0,
         "options": {"expires": 3.0},
     },
+    "summaries": {
+        "task": "chat.tasks.write_summaries",
+        "schedule": 3.0,
+        "options": {"expires": 3.0},
+    },
     "models": {"task": "models_registry.tasks.list_environment_models", "schedule": 60.0},
 }

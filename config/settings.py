@@ -86,6 +86,7 @@ ENCRYPTION_KEYS = _keys["ENCRYPTION_KEYS"]
 DEFAULT_MODEL = env.text("DEFAULT_MODEL")
 AUTOMATIC_TITLES = env.switch("AUTOMATIC_TITLES", default=True)
 TITLE_MODEL = env.text("TITLE_MODEL")
+AUTOMATIC_SUMMARIES = env.switch("AUTOMATIC_SUMMARIES", default=True)
 ALLOW_PRIVATE_UPSTREAMS = env.switch("ALLOW_PRIVATE_UPSTREAMS", default=False)
 ALLOW_PRIVATE_WEBHOOKS = env.switch("ALLOW_PRIVATE_WEBHOOKS", default=False)
 UPSTREAM_CA_FILE = env.text("UPSTREAM_CA_FILE")
@@ -281,6 +282,10 @@ CHANGEABLE = {
         _("The system model that writes titles; empty: the conversation's own."),
         characters=200,
         may_be_empty=True,
+    ),
+    "automatic_summaries": Changeable(
+        AUTOMATIC_SUMMARIES,
+        _("Shall a model sum up what its window has no room for? Else that is left out."),
     ),
     "running_turns_per_user": Changeable(
         RUNNING_TURNS_PER_USER,

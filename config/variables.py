@@ -75,6 +75,11 @@ SECTIONS: tuple[tuple[str, tuple[Variable, ...]], ...] = (
                 default="the conversation's own",
             ),
             Variable(
+                "AUTOMATIC_SUMMARIES",
+                "Shall a model sum up what its window has no room for? Else that is left out. A "
+                "stored value wins.",
+            ),
+            Variable(
                 "ALLOW_PRIVATE_UPSTREAMS",
                 "May people who are not staff connect to private addresses, and without https?",
             ),

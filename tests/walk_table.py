@@ -108,6 +108,7 @@ _SETTINGS = {
     "default_model": "echo",
     "automatic_titles": False,
     "title_model": "echo",
+    "automatic_summaries": False,
     "running_turns_per_user": 20,
     "hold_output_tokens": 1_024,
 }

@@ -44,7 +44,8 @@ class Conversation(Record):
     order is position order. `epoch` is raised by whatever must silence a running turn.
     `tokens` and `cost` (billionths of the currency unit) sum what its turns used. Search finds
     what was written up to `indexed_position`; `titled_position` is where it stood when a title was
-    last looked for, `title_tries` how often a model was asked for one.
+    last looked for, `title_tries` how often a model was asked for one. `summary_due` is the newest
+    message of a branch that outgrew its model's window.
     """
 
     class TitleSource(models.TextChoices):
@@ -72,10 +73,11 @@ class Conversation(Record):
     cost = models.PositiveBigIntegerField(_("cost"), default=0, editable=False)
     last_position = models.PositiveBigIntegerField(default=0, editable=False)
     epoch = models.PositiveIntegerField(default=0, editable=False)
-    indexed_position = models.PositiveBigIntegerField(default=0, editable=False)
-    titled_position = models.PositiveBigIntegerField(default=0, editable=False)
-    title_tries = models.PositiveSmallIntegerField(default=0, editable=False)
-    title_indexed = models.BooleanField(default=False, editable=False)
+    indexed_position = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
+    titled_position = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
+    title_tries = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    summary_due = models.UUIDField(null=True, editable=False)
+    title_indexed = models.BooleanField(default=False, db_default=False, editable=False)
     updated_at = models.DateTimeField(_("last activity"), default=timezone.now, editable=False)
     # Names what it was imported from, among all that its owner imported.
     import_key = models.CharField(max_length=64, blank=True, editable=False)
@@ -101,6 +103,12 @@ class Conversation(Record):
             models.Index(fields=["owner"], condition=_DUE_FOR_SEARCH, name="due_for_search"),
             # The same for the job that writes titles.
             models.Index(fields=["id"], condition=_DUE_FOR_TITLE, name="due_for_title"),
+            # And for the one that writes summaries.
+            models.Index(
+                fields=["id"],
+                condition=models.Q(summary_due__isnull=False),
+                name="due_for_summary",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -21,8 +21,8 @@ class Turn(Record):
 
     It belongs to the process `owner`, which raises `beat` and writes `text`, `reasoning`,
     `last_seq` and `answering` (its checkpoint) together, about once a second. Without a
-    conversation (`/v1`, `POST chat`, titles) the checkpoint is kept only so that a killed turn
-    can be settled. What runs for the deployment has no `user`.
+    conversation (`/v1`, `POST chat`, titles, summaries) the checkpoint is kept only so that a
+    killed turn can be settled. What runs for the deployment has no `user`.
     """
 
     class Status(models.TextChoices):
@@ -36,6 +36,7 @@ class Turn(Record):
         MESSAGE = "message", _("Message")
         CHAT = "chat", _("Stateless chat")
         TITLE = "title", _("Title")
+        SUMMARY = "summary", _("Summary")
 
     class StopReason(models.TextChoices):
         PERSON = "person", _("A person")

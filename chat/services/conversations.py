@@ -12,6 +12,7 @@ from accounts.models import AuditAction
 from accounts.services import audit
 from accounts.services.callers import Caller
 from chat.models import Conversation, Message, Turn
+from chat.services import summaries
 from chat.services.search import forget_conversation
 from chat.turns.closing import forget_turns, tell_gone
 from common.db import write_transaction
@@ -96,6 +97,7 @@ def _erase(conversation_id: UUID) -> None:
     turns = Turn.objects.filter(conversation=conversation_id)
     ended = forget_turns(list(turns.running().select_for_update()))
     turns.update(conversation=None, message=None, text="", reasoning="")
+    summaries.forget_conversation(conversation_id)
     Message.objects.filter(conversation=conversation_id).erase()
     forget_conversation(conversation_id)
     Conversation.objects.filter(pk=conversation_id).delete()

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat.models import Conversation, Message, Turn
+from chat.services import summaries
 from chat.services.search import forget_messages, reindex_message
 from chat.streams.events import message_fields
 from chat.streams.stored import siblings
@@ -101,6 +102,7 @@ def edit_message(caller: Caller, message_id: UUID, content: str) -> dict[str, An
         if message is None:
             raise NotFound()
         reindex_message(conversation, message)
+        summaries.forget_after(message)
     return message_fields(message, siblings=siblings(message))
 
 
@@ -141,6 +143,7 @@ def delete_message(caller: Caller, message_id: UUID) -> None:
         turns = Turn.objects.filter(message_id__in=doomed)
         ended = forget_turns(list(turns.running()))
         turns.update(conversation=None, message=None, text="", reasoning="")
+        summaries.forget_messages(doomed)
         Message.objects.filter(pk__in=doomed).erase()
         forget_messages(doomed)
         left = Message.objects.filter(conversation=conversation).aggregate(count=Count("id"))

@@ -19,8 +19,9 @@ from chat.models import Conversation, Message, Turn
 from chat.streams import events
 from chat.streams.events import TurnRef
 from chat.turns import transcript
-from chat.turns.context import Context, Past, build_context, room_for
+from chat.turns.context import Context, Past, Recap, build_context, room_for
 from chat.turns.jobs import PreparedTurn
+from chat.turns.recaps import fitted
 from chat.turns.routes import kept
 from chat.turns.runner import refuse_when_draining, runner
 from common import disk
@@ -33,7 +34,7 @@ from quotas.models import Subject
 from quotas.services.holds import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from accounts.models import User
     from chat.turns.idempotency import Claim
@@ -59,6 +60,15 @@ class Asked:
         wanted: int = self.parameters.get("max_tokens") or config.hold_output_tokens
         return min(wanted, route.max_output_tokens or wanted)
 
+    @property
+    def room(self) -> int:
+        """Tokens that the prompt may take."""
+        return room_for(
+            self.routes[0].context_window,
+            default_window=settings.CONTEXT_WINDOW,
+            answer_tokens=self.answer_tokens,
+        )
+
 
 def choose_model(user: User, name: str, parameters: dict[str, Any]) -> Asked:
     """The model that `user` means, with its fallbacks; raises NotFound, ModelUnavailable and,
@@ -79,19 +89,21 @@ def context_of(
 ) -> Context:
     """What the model sees: the path to `leaf`, then `content` if a message is being added."""
     route = asked.routes[0]
-    length, found = transcript.history(conversation.id, leaf, recent)
-    return build_context(
-        system_prompt=conversation.system_prompt,
-        content=content,
-        history=(Past(each.role, each.content) for each in found),
-        history_length=length,
-        room=room_for(
-            route.context_window,
-            default_window=settings.CONTEXT_WINDOW,
-            answer_tokens=asked.answer_tokens,
-        ),
-        count=partial(count, encoding=route.encoding),
-    )
+    path, found = transcript.history(conversation.id, leaf, recent)
+    room = asked.room
+
+    def build(history: Iterator[Past], recap: Recap | None) -> Context:
+        return build_context(
+            system_prompt=conversation.system_prompt,
+            content=content,
+            history=history,
+            history_length=len(path),
+            room=room,
+            count=partial(count, encoding=route.encoding),
+            recap=recap,
+        )
+
+    return fitted(conversation, path, found, room=room, build=build)
 
 
 def begin_answer(
@@ -116,7 +128,10 @@ def begin_answer(
         status=Message.Status.STREAMING,
         model=asked.model.name,
         position=conversation.last_position,
-        context={"messages_left_out": context.left_out, "summarized": False},
+        context={
+            "messages_left_out": context.left_out,
+            "summarized": context.summarized,
+        },
     )
     new = user_message._state.adding  # noqa: SLF001 Django's documented Model._state
     insert(*([user_message, answer] if new else [answer]))

@@ -81,8 +81,8 @@ def siblings(
 
 def history(
     conversation_id: UUID, leaf: UUID | None, recent: Sequence[Loaded]
-) -> tuple[int, Iterator[Loaded]]:
-    """How many messages the path to `leaf` has, and they themselves, newest first.
+) -> tuple[list[UUID], Iterator[Loaded]]:
+    """The ids of the path to `leaf`, newest first, and the messages themselves.
 
     `recent` is what `newest` gave. Contents beyond it are loaded as they are asked for. Raises
     Invalid where the path has `MESSAGE_CHAIN` messages: it is read, but grows no further.
@@ -94,14 +94,15 @@ def history(
         found.append(by_id[step])
         step = by_id[step].parent_id
     if step is None or len(recent) < _WINDOW:
-        return len(found), iter(found)
+        return [each.id for each in found], iter(found)
     ids = path(links(conversation_id), leaf)
     if len(ids) >= settings.MESSAGE_CHAIN:
         raise Invalid.field("parent_id", _("This branch is too long."))
-    return len(ids), _load(ids)
+    return ids, load(ids)
 
 
-def _load(ids: list[UUID]) -> Iterator[Loaded]:
+def load(ids: list[UUID]) -> Iterator[Loaded]:
+    """The messages with these ids, in their order, as they are asked for."""
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
         rows = Message.objects.filter(pk__in=chunk).values_list(*Loaded._fields)

@@ -23,6 +23,9 @@ from models_registry.tokens import O200K, count, count_messages
 
 _TITLE = "title"
 _TITLE_WORDS = 10
+_SUMMARY = "summary"
+_SUMMARY_LINES = 30
+_LINE_CHARACTERS = 100
 SEARCH_TOOL = "search_articles"
 QUOTE_CHARACTERS = 1_200
 
@@ -62,6 +65,8 @@ def _answer(request: ChatRequest) -> tuple[str | None, int]:
     texts = texts_in(request.language)
     if request.purpose == _TITLE:
         return _first_words(request.messages), count_messages(request.messages, O200K)
+    if request.purpose == _SUMMARY:
+        return _beginnings(request.messages), count_messages(request.messages, O200K)
     prompt_tokens = count_messages(request.messages, O200K)
     if (results := _tool_results(request.messages)) is not None:
         return _from_articles(results, texts), prompt_tokens
@@ -72,12 +77,28 @@ def _answer(request: ChatRequest) -> tuple[str | None, int]:
 
 def _first_words(messages: list[dict[str, Any]]) -> str:
     """A title: what the person said first, of the JSON that tells what was said."""
+    text = next((text for role, text in _said(messages) if role == "user"), "")
+    return "".join(_PIECES.findall(" ".join(text.split()))[:_TITLE_WORDS]).strip()
+
+
+def _beginnings(messages: list[dict[str, Any]]) -> str:
+    """A summary: how each thing began that the person said, the newest of them."""
+    lines: list[str] = []
+    for role, text in _said(messages):
+        if role == "summary":
+            lines += text.splitlines()
+        elif role == "user":
+            lines.append("- " + " ".join(text.split())[:_LINE_CHARACTERS])
+    return "\n".join(lines[-_SUMMARY_LINES:])
+
+
+def _said(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(role, text) of what a job hands over as JSON."""
     try:
         said = json.loads(_text(messages[-1]))
-        text = str(next(each["text"] for each in said if each["role"] == "user"))
-    except (ValueError, LookupError, TypeError, StopIteration):
-        return ""
-    return "".join(_PIECES.findall(" ".join(text.split()))[:_TITLE_WORDS]).strip()
+        return [(str(each["role"]), str(each["text"])) for each in said]
+    except (ValueError, LookupError, TypeError):
+        return []
 
 
 def _from_documentation(messages: list[dict[str, Any]], texts: Texts) -> str:

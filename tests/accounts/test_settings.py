@@ -22,6 +22,7 @@ PUBLIC = {"site_name": "Parley", "registration_open": True, "default_model": ""}
 PRIVATE = {
     "automatic_titles": True,
     "title_model": "",
+    "automatic_summaries": True,
     "running_turns_per_user": 50,
     "hold_output_tokens": 2_048,
 }

@@ -79,6 +79,19 @@ def test_the_length_of_the_conversation_costs_no_statement(alice, conversation, 
     assert long == short
 
 
+def test_what_outgrows_its_window_costs_a_look_for_summaries_and_once_a_mark(alice, warm, script):
+    script(TextDelta("Hello"), Finished("stop"))
+    plain = len(sent(lambda: send_message(alice, warm.id, content="Hi")))
+    other = Conversation.objects.create(owner=alice.user, model="echo")
+    chain(other, 150, content="Something that takes its room. " * 20)
+    counts = []
+    for _turn in range(2):
+        script(TextDelta("Hello"), Finished("stop"))
+        counts.append(len(sent(lambda: send_message(alice, other.id, content="Hi"))))
+
+    assert counts == [plain + 2, plain + 1]
+
+
 def test_regenerating(alice, warm, script):
     answer = Message.objects.get(role="assistant")
     script(TextDelta("Hello"), Finished("stop"))

@@ -135,6 +135,15 @@ def usage_error(text: str) -> CommandError:
     return CommandError(text, returncode=2)
 
 
+def confirm(question: str) -> None:
+    """Go on if whoever sits at the terminal says yes. Raises Refused where they do not, a usage
+    error where there is nobody to ask."""
+    if not sys.stdin.isatty():
+        raise usage_error(_("%(option)s is missing.") % {"option": "--yes"})
+    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise Refused(_("Nothing was changed."))
+
+
 def dump_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from accounts.models import Role, User
+from accounts.models import AuditEntry, Role, User
 from accounts.services.people import roles_of
 from tests.accounts.conftest import PASSWORD, Api
 
@@ -144,7 +144,7 @@ class TestUser:
         assert json.loads(out)["roles"] == ["supervisor", "agent"]
         assert roles_of(mina) == ["supervisor", "agent"]
 
-    @pytest.mark.parametrize("word", ["show", "suspend", "activate"])
+    @pytest.mark.parametrize("word", ["show", "suspend", "activate", "delete"])
     def test_nobody_is_not_found(self, run, word):
         code, out, err = run("user", word, "nobody")
 
@@ -155,9 +155,62 @@ class TestUser:
         """M5"""
         person("root", roles=[Role.ADMIN])
 
-        for words in (("suspend", "root"), ("set-role", "root", "member")):
+        for words in (
+            ("suspend", "root"),
+            ("set-role", "root", "member"),
+            ("delete", "root", "--yes"),
+        ):
             code, _out, err = run("user", *words, "--format", "json")
             assert (code, json.loads(err)["code"]) == (1, "conflict")
+
+    def test_create_makes_a_member_who_can_sign_in(self, run):
+        words = ("user", "create", "olga", "olga@example.org", "--format", "json")
+
+        code, out, _err = run(*words, "--password-stdin", stdin=PASSWORD + "\n")
+
+        assert (code, json.loads(out)["roles"]) == (0, ["member"])
+        assert Api().login("olga").status_code == 200
+        assert AuditEntry.objects.get(action="user.created").actor_id is None
+
+    def test_create_gives_the_roles_that_are_named(self, run):
+        words = ("user", "create", "olga", "olga@example.org", "--role", "agent")
+
+        run(*words, "--role", "supervisor", "--password-stdin", stdin=PASSWORD)
+
+        assert roles_of(User.objects.get()) == ["supervisor", "agent"]
+
+    def test_create_says_what_cannot_be(self, run, mina):
+        words = ("user", "create", "MINA", "olga@example.org", "--password-stdin")
+
+        code, out, err = run(*words, stdin="short")
+
+        assert (code, out) == (1, "")
+        assert "username" in err
+        assert "password" in err
+        assert run("user", "create", "olga", "olga@example.org")[0] == 2  # nobody to ask
+        assert User.objects.count() == 1
+
+    def test_delete_erases_once_somebody_said_yes(self, run, mina, monkeypatch):
+        assert run("user", "delete", "mina")[0] == 2  # nobody to ask
+        monkeypatch.setattr("builtins.input", lambda _question: "")
+        code, _out, err = run("user", "delete", "mina", terminal=True)
+        assert (code, "Nothing was changed." in err) == (1, True)
+        assert User.objects.filter(pk=mina.pk).exists()
+
+        def agree(question):
+            assert "mina (mina@example.org)" in question
+            return "y"
+
+        monkeypatch.setattr("builtins.input", agree)
+        assert run("user", "delete", "mina", terminal=True)[0] == 0
+
+        assert not User.objects.filter(pk=mina.pk).exists()
+
+    def test_delete_can_be_told_not_to_ask(self, run, mina):
+        code, out, _err = run("user", "delete", "mina@example.org", "--yes", "--format", "json")
+
+        assert (code, json.loads(out)) == (0, {"id": str(mina.pk), "username": "mina"})
+        assert not User.objects.exists()
 
     def test_an_unknown_role_is_refused(self, run, mina):
         assert run("user", "set-role", "mina", "emperor")[0] == 1

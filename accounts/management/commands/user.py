@@ -5,18 +5,23 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.management.passwords import given_password
 from accounts.models import Role, User
-from accounts.services import people
-from common.commands import Answer, CliGroup
+from accounts.services import people, profile
+from common.commands import Answer, CliGroup, confirm
 
 
 class Command(CliGroup):
-    about = gettext_lazy("List, show, suspend and activate people, and give them roles.")
+    about = gettext_lazy(
+        "List, show, make, suspend, activate and erase people, and give them roles."
+    )
     examples = (
         "manage.py user list --search mina",
         "manage.py user show mina --format json",
+        "manage.py user create mina mina@example.org --role agent",
         "manage.py user suspend mina@example.org",
         "manage.py user set-role mina supervisor",
+        "manage.py user delete mina --yes",
     )
 
     def add_commands(self) -> None:
@@ -36,6 +41,26 @@ class Command(CliGroup):
         giving = self.add("set-role", self.set_role, help=_("Give exactly these roles."))
         giving.add_argument("name", help=_("User name or e-mail."))
         giving.add_argument("roles", nargs="+", metavar="role", help=", ".join(Role.values))
+        making = self.add("create", self.create, help=_("Make somebody who can sign in at once."))
+        making.add_argument("username", help=_("User name."))
+        making.add_argument("email", help=_("E-mail address."))
+        making.add_argument(
+            "--role",
+            action="append",
+            default=[],
+            choices=Role.values,
+            help=_("What they are (member); may be given again."),
+        )
+        making.add_argument(
+            "--password-stdin",
+            action="store_true",
+            help=_("Read the password from the first line of the input."),
+        )
+        erasing = self.add(
+            "delete", self.delete, help=_("Erase a person and all that is personal, for good.")
+        )
+        erasing.add_argument("name", help=_("User name or e-mail."))
+        erasing.add_argument("--yes", action="store_true", help=_("Do not ask."))
 
     def list_people(
         self, *, search: str, role: str | None, suspended: bool, limit: int, **options: Any
@@ -71,6 +96,32 @@ class Command(CliGroup):
 
     def set_role(self, *, name: str, roles: list[str], **options: Any) -> Answer:
         return _row(people.set_roles(people.find(name), roles, actor=None))
+
+    def create(
+        self,
+        *,
+        username: str,
+        email: str,
+        role: list[str],
+        password_stdin: bool,
+        **options: Any,
+    ) -> Answer:
+        password = given_password(from_input=password_stdin)
+        roles = role or [Role.MEMBER]
+        return _row(
+            people.create(
+                username=username, email=email, password=password, roles=roles, actor=None
+            )
+        )
+
+    def delete(self, *, name: str, yes: bool, **options: Any) -> Answer:
+        user = people.find(name)
+        erased = {"id": str(user.pk), "username": user.username}
+        if not yes:
+            question = _("Erase %(name)s (%(email)s) and everything of theirs?")
+            confirm(question % {"name": user.username, "email": user.email})
+        profile.erase(user, actor=None)
+        return erased
 
 
 def _row(user: User) -> dict[str, Any]:

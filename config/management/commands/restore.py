@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,8 @@ from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from common.commands import Answer, CliCommand, Refused, usage_error
+from common.commands import Answer, CliCommand, Refused, confirm
 from config.backups import making
-from config.backups.archive import Manifest
 
 
 class Command(CliCommand):
@@ -33,7 +31,8 @@ class Command(CliCommand):
         path = path.absolute()
         manifest = making.look_at(path)
         if not yes:
-            _ask(manifest)
+            question = _("Replace the database by the one of %(made_at)s (%(rows)d rows)?")
+            confirm(question % {"made_at": manifest.made_at, "rows": manifest.rows})
         try:
             restored = making.restore(path)
         except DatabaseError as error:
@@ -47,12 +46,3 @@ class Command(CliCommand):
             "rows": manifest.rows,
             "kept": restored.kept or None,
         }
-
-
-def _ask(manifest: Manifest) -> None:
-    if not sys.stdin.isatty():
-        raise usage_error(_("%(option)s is missing.") % {"option": "--yes"})
-    question = _("Replace the database by the one of %(made_at)s (%(rows)d rows)? [y/N] ")
-    told = {"made_at": manifest.made_at, "rows": manifest.rows}
-    if input(question % told).strip().lower() not in {"y", "yes"}:
-        raise Refused(_("Nothing was changed."))

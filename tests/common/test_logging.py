@@ -121,6 +121,7 @@ async def test_a_handshake_that_is_refused_is_one_line(logs):
 async def test_a_shared_link_is_not_written_down(logs):
     await Request("GET", "/share/canary-token").read()
 
+    assert "/share/" in logs.getvalue()
     assert "canary" not in logs.getvalue()
 
 

@@ -51,14 +51,19 @@ class HttpProtocol(HttpToolsProtocol):
         lines += [b": ".join(each) for each in (*self.server_state.default_headers, *headers)]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
         self.transport.close()
-        request_log.answered(
-            "",
-            "",
-            HTTPStatus.BAD_REQUEST,
-            began=time.perf_counter(),
-            address=client_address({"client": self.client}),
-            request_id=request_id,
-        )
+        _log(HTTPStatus.BAD_REQUEST, client=self.client, request_id=request_id)
+
+
+def _log(status: int, *, client: Any, request_id: str) -> None:
+    """What was not understood has neither method nor path."""
+    request_log.answered(
+        "",
+        "",
+        status,
+        began=time.perf_counter(),
+        address=client_address({"client": client}),
+        request_id=request_id,
+    )
 
 
 class _OtherVersion(errors.Invalid):
@@ -106,7 +111,8 @@ class SocketProtocol(WSProtocol):
             hint: Any = getattr(malformed, "event_hint", None) or RejectConnection(status_code=400)
             kind = _OtherVersion if hint.status_code == _OtherVersion.status else errors.Invalid
             refusal = kind(_("This is not a valid WebSocket handshake."))
-            headers, body = bare_answer(refusal, request_id=request_id_from(""), Connection="close")
+            request_id = request_id_from("")
+            headers, body = bare_answer(refusal, request_id=request_id, Connection="close")
             self.transport.write(
                 self.conn.send(
                     RejectConnection(
@@ -118,6 +124,7 @@ class SocketProtocol(WSProtocol):
                 + self.conn.send(RejectData(data=body))
             )
             self.transport.close()
+            _log(refusal.status, client=self.client, request_id=request_id)
         else:
             self.handle_events()
 

@@ -25,7 +25,7 @@ def answered(
     fields = {
         "method": method,
         "path": path,
-        "status": status,
+        "status": int(status),
         "ms": round((time.perf_counter() - began) * 1000, 1),
         "address": address,
         "request_id": request_id,

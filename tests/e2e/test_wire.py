@@ -209,7 +209,8 @@ def test_what_is_no_http_is_refused_with_a_problem(shared_server):
     problem = json.loads(body)
     assert (problem["status"], problem["code"]) == (400, "invalid")
     assert f"x-request-id: {problem['request_id']}".encode() in headers
-    assert shared_server.log.count(problem["request_id"]) == 1
+    [line] = [each for each in shared_server.log.splitlines() if problem["request_id"] in each]
+    assert " status=400" in line
 
 
 @pytest.mark.parametrize(
@@ -236,6 +237,8 @@ def test_what_is_no_handshake_is_refused_with_a_problem(shared_server, request_h
     problem = json.loads(body)
     assert (problem["status"], problem["code"]) == (expected, "invalid")
     assert f"x-request-id: {problem['request_id']}".encode() in headers
+    [line] = [each for each in shared_server.log.splitlines() if problem["request_id"] in each]
+    assert f" status={expected}" in line
 
 
 def test_nothing_of_all_this_left_a_traceback(shared_server):

@@ -12,7 +12,12 @@ from django.conf import settings
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-FORWARDING_HEADERS = ("x-forwarded-for", "x-real-ip", "forwarded", "x-forwarded-host", "via")
+# What proxies and tunnels add, each its own: one is enough to tell that something is between.
+FORWARDING_HEADERS = (
+    *("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"),
+    *("x-forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port"),
+    *("x-forwarded-proto", "x-forwarded-server", "x-original-host", "cf-connecting-ip"),
+)
 
 
 def client_address(scope_or_meta: Mapping[str, Any]) -> str:

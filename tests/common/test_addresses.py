@@ -79,3 +79,9 @@ def test_loopback_behind_a_proxy_is_not_direct():
     assert is_direct_loopback({"REMOTE_ADDR": "127.0.0.1"})
     assert not is_direct_loopback({"REMOTE_ADDR": "127.0.0.1", **FORGED})
     assert not is_direct_loopback({"REMOTE_ADDR": "203.0.113.9"})
+
+
+@pytest.mark.parametrize("name", ["CF_CONNECTING_IP", "X_FORWARDED_PROTO", "X_CLIENT_IP"])
+def test_whatever_a_proxy_adds_shows_that_there_is_one(name):
+    """R11, S20: some tell the address under names of their own, or the scheme alone."""
+    assert not is_direct_loopback({"REMOTE_ADDR": "127.0.0.1", f"HTTP_{name}": "203.0.113.9"})

@@ -46,8 +46,7 @@ def restore(reader: Reader, *, stamp: str, migrate: Callable[[], None]) -> str:
     """
     path = Path(connection.settings_dict["NAME"])
     new, kept = path.with_name(f"{path.name}.restoring"), path.with_name(f"{path.name}.{stamp}")
-    with _alone(path):
-        _forget_file(new)
+    with _alone(path), _unfinished(new):
         reader.extract(MEMBER, new)
         _check(new, reader.manifest)
         with _pointed_at(new):
@@ -118,8 +117,17 @@ def _counted(copy: sqlite3.Connection) -> Iterator[tuple[str, int]]:
         yield name, copy.execute(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0]  # noqa: S608
 
 
+@contextmanager
+def _unfinished(path: Path) -> Iterator[None]:
+    """Nothing stays of what was not put in its place: it holds what people said."""
+    _forget_file(path)  # of a restore that was killed
+    try:
+        yield
+    finally:
+        _forget_file(path)
+
+
 def _forget_file(path: Path) -> None:
-    """What an earlier restore left that did not come to its end."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 

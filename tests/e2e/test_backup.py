@@ -381,12 +381,12 @@ def test_what_cannot_be_restored_is_refused(standing, tmp_path):
 
     ended = standing.run_code(REFUSALS, *map(str, paths.values()))
 
-    [line] = [line for line in ended.stdout.splitlines() if line.startswith("REFUSALS ")]
-    refused = json.loads(line.removeprefix("REFUSALS "))
+    refused = json.loads(ended.stdout.partition("REFUSALS ")[2])
     for spoil, words in SPOILT.items():
         code, said = refused[str(paths[spoil])]
         assert (code, words in said) == (1, True), spoil
     assert len(standing.contents()) == 2
+    assert not list(standing.folder.glob("*.restoring")), "what people said, left in the folder"
 
 
 def test_a_backup_overwrites_nothing_and_leaves_nothing_half(standing):

@@ -40,6 +40,15 @@ class TestCreateAdmin:
         assert PASSWORD not in out
         assert User.objects.administrators().count() == 1
 
+    def test_django_s_name_for_it_makes_one_too(self, run, monkeypatch):
+        """Django's own command would end in a traceback, or make somebody without the role."""
+        answers = iter(["root", "root@example.org"])
+        monkeypatch.setattr("builtins.input", lambda _label: next(answers))
+        monkeypatch.setattr("getpass.getpass", lambda _label: PASSWORD)
+
+        assert run("createsuperuser", terminal=True)[0] == 0
+        assert User.objects.administrators().count() == 1
+
     def test_people_are_asked(self, run, monkeypatch):
         answers = iter(["root", "root@example.org"])
         monkeypatch.setattr("builtins.input", lambda _label: next(answers))

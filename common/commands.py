@@ -43,9 +43,7 @@ class _Help(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Examples keep their lines."""
 
 
-class ExplainedCommand(BaseCommand):
-    """What `--help` says of any command of ours, and nothing that is only Django's."""
-
+class _Cli(BaseCommand, ABC):
     about: ClassVar[Any]
     examples: ClassVar[Sequence[str]] = ()
     suppressed_base_arguments = {
@@ -67,8 +65,6 @@ class ExplainedCommand(BaseCommand):
             kwargs.setdefault("epilog", _("examples:") + f"\n{lines}")
         return super().create_parser(prog_name, subcommand, **kwargs)
 
-
-class _Cli(ExplainedCommand, ABC):
     @abstractmethod
     def handler(self, options: dict[str, Any]) -> Handler:
         """What to call with the rest of `options`."""

@@ -17,9 +17,13 @@ _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 # ZWNJ and ZWJ: Persian and Indic scripts are not spelt right without them, emoji not joined.
 JOINERS = frozenset("\u200c\u200d")
-# Between two characters that are seen; after a virama also at the end of a word.
+# Between two characters that are seen, of which one is of a script that may join: between Latin
+# letters a joiner would only hide. After a virama also at the end of a word.
+_NEVER_JOINED = r"\p{Latin}\p{Greek}\p{Cyrillic}\p{Armenian}\p{Han}\p{Nd}\p{P}"
 _JOINING = regex.compile(
-    r"(?<=[^\p{C}\p{Z}])[\u200c\u200d](?=[^\p{C}\p{Z}])|(?<=\p{ccc=9})[\u200c\u200d]"
+    rf"(?<=[^\p{{C}}\p{{Z}}])[\u200c\u200d](?=[^\p{{C}}\p{{Z}}{_NEVER_JOINED}])"
+    rf"|(?<=[^\p{{C}}\p{{Z}}{_NEVER_JOINED}])[\u200c\u200d](?=[^\p{{C}}\p{{Z}}])"
+    r"|(?<=\p{ccc=9})[\u200c\u200d]"
 )
 _SEEN = regex.compile(r"[[\p{L}\p{N}\p{P}\p{S}]--[\p{DI}\u2800]]", regex.V1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.db.models import ManyToManyField, Model, QuerySet
@@ -13,17 +14,34 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.people import actor_of
 from accounts.models import AuditAction, MailLink, OutgoingMail, Role, SignIn, SignInFailures
+from accounts.names import fold
 from accounts.services import audit, lockout, people
 from common.admin import ReadOnlyAdmin, ServiceAdmin, UncountedAdmin
 from common.db import write_transaction
+from common.text import is_line
 
 admin.site.unregister(Group)
+
+
+class RoleForm(forms.ModelForm[Group]):
+    def clean_name(self) -> str:
+        """A name that is seen, and that nobody takes for another role's."""
+        name = str(self.cleaned_data["name"])
+        if not is_line(name):
+            raise forms.ValidationError(
+                _("A name is one line of visible characters, without marks of direction.")
+            )
+        others = Group.objects.exclude(pk=self.instance.pk).values_list("name", flat=True)
+        if fold(name) in {fold(other) for other in others}:
+            raise forms.ValidationError(_("There is a role of this name already."))
+        return name
 
 
 @admin.register(Group)
 class RoleAdmin(UncountedAdmin):
     """The four roles keep their names; what they may do is up to the operator."""
 
+    form = RoleForm
     list_display = ("name",)
     search_fields = ("name",)
     search_help_text = _("Name")

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
-from accounts.models import AuditEntry, Letter, OutgoingMail, SignInFailures, User
+from accounts.models import AuditEntry, Letter, OutgoingMail, Role, SignInFailures, User
 from accounts.services import mails, people
 from accounts.signals import user_erasing
 from tests.accounts.conftest import Api, page
@@ -130,6 +130,24 @@ class TestRecords:
         agent.refresh_from_db()
         assert agent.name == "agent"
         assert list(agent.permissions.all()) == [permission]
+
+    @pytest.mark.parametrize(
+        "name", ["Admin", "\uff41dmin", "aud\u202eitors", "\u200b", "Auditors"]
+    )
+    def test_no_role_passes_for_another(self, desk, name):
+        Group.objects.create(name="auditors")
+
+        desk.post(page("auth_group_add"), {"name": name})
+
+        assert set(Group.objects.values_list("name", flat=True)) == {*Role.values, "auditors"}
+
+    def test_a_role_of_one_s_own_is_made_and_renamed(self, desk):
+        desk.post(page("auth_group_add"), {"name": "auditors"})
+        own = Group.objects.get(name="auditors")
+        desk.post(page("auth_group_change", own.pk), {"name": "Auditors"})
+
+        own.refresh_from_db()
+        assert own.name == "Auditors"
 
     @pytest.mark.parametrize("many", [False, True])
     def test_a_seeded_role_is_not_deleted(self, desk, many):

@@ -42,7 +42,9 @@ def test_an_excerpt_has_at_most_a_hundred_characters():
     assert excerpt("a" * 100) == "a" * 100
 
 
-@pytest.mark.parametrize("text", ["Ana", "你好", "نیم\u200cروز", "👩🏽\u200d💻", "a b"])
+@pytest.mark.parametrize(
+    "text", ["Ana", "你好", "نیم\u200cروز", "PDF\u200cرو", "क्\u200dष", "👩🏽\u200d💻", "a b"]
+)
 def test_a_line_may_be_joined_where_something_is_seen_on_both_sides(text):
     assert is_line(text)
     assert printable(text) == text
@@ -53,6 +55,7 @@ def test_a_line_may_be_joined_where_something_is_seen_on_both_sides(text):
     [
         *("", " ", "a\nb", "a\tb", "a\u2028b", "a\x1bb", "a\u00a0b"),
         *("\u200c", "\u200da", "a\u200c", "a\u200c\u200cb", "a\u200c b", "\u200b", "a\u2060b"),
+        *("ad\u200cmin", "ad\u200dmin", "gpt\u200d-4", "1\u200c2", "пр\u200cив", "你\u200d好"),
         *("\u3164", "\u2800", "\ufe0f", "a\u202eb", "\u2066a\u2069", "a\u200fb", "a\u061cb"),
     ],
 )

@@ -43,7 +43,9 @@ class _Help(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Examples keep their lines."""
 
 
-class _Cli(BaseCommand, ABC):
+class ExplainedCommand(BaseCommand):
+    """What `--help` says of any command of ours, and nothing that is only Django's."""
+
     about: ClassVar[Any]
     examples: ClassVar[Sequence[str]] = ()
     suppressed_base_arguments = {
@@ -65,6 +67,8 @@ class _Cli(BaseCommand, ABC):
             kwargs.setdefault("epilog", _("examples:") + f"\n{lines}")
         return super().create_parser(prog_name, subcommand, **kwargs)
 
+
+class _Cli(ExplainedCommand, ABC):
     @abstractmethod
     def handler(self, options: dict[str, Any]) -> Handler:
         """What to call with the rest of `options`."""

@@ -20,7 +20,9 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from prometheus_client import REGISTRY
 
+from chat.api.schema import STREAM_EVENTS
 from config import documents, env
+from tests import walk_table
 from tests.server import environment, manage
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -195,6 +197,30 @@ def test_the_chinese_readme_shows_the_same_and_each_names_the_other():
     assert skeleton(chinese) == skeleton(english)
     assert "(README.zh-CN.md)" in english
     assert "(README.md)" in chinese
+
+
+def test_what_the_table_of_names_calls_ours_is_there():
+    section = _text("docs/api.md").split("## How is it called here")[1].split("\n## ")[0]
+    ours = [line.split("|")[2] for line in section.splitlines() if line.startswith("| `")]
+
+    routes = {re.sub(r"<[^>]+>", "{id}", str(route)) for route in walk_table.ROUTES}
+    named = re.findall(r"`((?:GET|POST|PATCH) )([a-z/{}-]+)`", "".join(ours))
+    assert len(named) > 8
+    assert {f"{method}api/v1/{path}" for method, path in named} <= routes
+    frames = {frame.type for frame in walk_table.FRAMES["/ws/chat"]}
+    events = {"pong", "user_typing", "chat_start", "chat_chunk", "chat_complete", "chat_error"}
+    shown = {word for cell in ours[-6:] for word in re.findall(r"`([a-z_]+)`", cell)}
+    assert shown - {"conversation_id", "user_id", "message", "seq"} <= frames | events
+
+
+def test_the_guide_of_sockets_has_every_frame_and_event():
+    guide = _text("docs/websocket-and-sse.md")
+    described = set(re.findall(r"(?m)^\| ((?:`[a-z_]+`(?:, )?)+) \|", guide))
+    names = {name for cell in described for name in re.findall(r"[a-z_]+", cell)}
+
+    frames = {frame.type for frame in walk_table.FRAMES["/ws/chat"]}
+    events = {schema["properties"]["type"]["enum"][0] for schema in STREAM_EVENTS.values()}
+    assert frames | events <= names
 
 
 def test_links_in_the_documents_lead_somewhere():

@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
 from chat.api.parameters import PROPERTIES
-from chat.models import Conversation, Message, Share
+from chat.models import Conversation, Message
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -216,13 +216,6 @@ class ImportedSerializer(serializers.Serializer[Any]):
 
 class ShareSerializer(serializers.Serializer[Any]):
     url = serializers.URLField()
-
-
-class ShareRowSerializer(serializers.Serializer[Share]):
-    id = serializers.UUIDField()
-    conversation_id = serializers.UUIDField()
-    title = serializers.CharField(help_text=_("The conversation's, when it was shared."))
-    created_at = serializers.DateTimeField(help_text=_("When it was shared."))
 
 
 class OwnStatisticsSerializer(serializers.Serializer[Any]):

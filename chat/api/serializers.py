@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from chat.api.parameters import ParametersField, read_parameters
-from chat.models import Conversation, Message
+from chat.models import Conversation, Message, Share
 from common.api.fields import IdField, NullIsAbsent, SwitchField, TextField, WholeNumberField
 from common.money import as_decimal
 
@@ -129,6 +129,13 @@ class FeedbackSerializer(serializers.Serializer[Any]):
 
     def validate_comment(self, comment: str | None) -> str:
         return comment or ""
+
+
+class ShareRowSerializer(serializers.Serializer[Share]):
+    id = serializers.UUIDField()
+    conversation_id = serializers.UUIDField()
+    title = serializers.CharField(help_text=_("The conversation's, when it was shared."))
+    created_at = serializers.DateTimeField(help_text=_("When it was shared."))
 
 
 class PromptSerializer(serializers.Serializer[Any]):

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.models import Conversation, Message, SearchPiece
 from chat.services import conversations, messages
+from chat.services.importing import import_file
 from chat.services.search import index_due, index_waiting, rebuild, search
 from chat.services.turn_requests import regenerate, send_message
 from chat.tasks import index_for_search
@@ -19,6 +20,7 @@ from models_registry.providers.base import Finished, TextDelta
 from tests.chat.conftest import Gate, read
 from tests.chat.planted import corpus
 from tests.chat.rows import chain
+from tests.chat.transfer.files import own, said, talk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -181,6 +183,16 @@ def test_a_long_conversation_is_indexed_in_steps_each_message_once(alice, conver
     index_waiting(seconds=60)
 
     assert SearchPiece.objects.count() == 40
+
+
+def test_what_was_imported_is_found(alice, model):
+    file = own(talk(said("1", content="violets 紫罗兰"), title="Flowers"))
+
+    import_file(alice, file)
+
+    [imported] = Conversation.objects.values_list("id", flat=True)
+    for text in ("violets", "罗", "flowers"):
+        assert found(alice, text) == {imported}
 
 
 def test_an_edited_message_is_found_by_its_new_words_alone(alice, conversation):

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from accounts.api.callers import caller_of
 from chat.api import schema
+from chat.api.serializers import ShareRowSerializer
 from chat.models import Share
 from chat.services import archive, exports, sharing
 from chat.services.importing import import_file
@@ -98,14 +99,14 @@ class ShareView(ApiView):
 class ShareViewSet(ApiViewSet):
     """What one has made public."""
 
-    serializer_class = schema.ShareRowSerializer
+    serializer_class = ShareRowSerializer
     queryset = Share.objects.none()
 
     @extend_schema(operation_id="shares_list")
     def list(self, request: Request) -> Response:
         """Every link that leads somewhere; its address was told once, when it was made."""
         page = self.paginate_queryset(sharing.shares_of(caller_of(request)))
-        rows = schema.ShareRowSerializer(page, many=True)  # type: ignore[arg-type]  # a list
+        rows = ShareRowSerializer(page, many=True)  # type: ignore[arg-type]  # a list
         return self.get_paginated_response(rows.data)
 
 

@@ -3,22 +3,20 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.db import connections
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from common.commands import ExplainedCommand
 from config import start
 
 
-class Command(BaseCommand):
+class Command(ExplainedCommand):
+    about = gettext_lazy(
+        "Run Parley: set up what is missing, then serve on HOST:PORT until a signal comes."
+    )
+    examples = ("manage.py serve", "HOST=0.0.0.0 PORT=8080 manage.py serve")
     requires_system_checks = ()
     requires_migrations_checks = False
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.help = _(
-            "Run Parley: set up what is missing, then serve on HOST:PORT until a signal comes."
-        )
 
     def handle(self, **options: Any) -> None:
         with start.or_say_why():

@@ -11,12 +11,12 @@ from django.utils import timezone
 from accounts.models import MailLink, User
 from accounts.services import registration
 from accounts.services.callers import Caller
-from accounts.services.mails import digest
 from accounts.services.sign_ins import open_for
 from accounts.services.tokens import issue
 from chat.models import Conversation, Message
 from chat.services.sharing import share_conversation
 from chat.services.turn_requests import send_message
+from common.digests import digest
 from models_registry.models import ChatModel, Connection
 from models_registry.providers.base import Finished, TextDelta
 from tests.chat.conftest import ScriptedModel, make_model

@@ -19,6 +19,7 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
 )
 
+from accounts.admin.actors import actor_of
 from accounts.models import Letter, Role, User
 from accounts.services import mails, passwords, people, profile, registration
 from common import admin_asking
@@ -260,11 +261,6 @@ class UserAdmin(ServiceAdmin):
     @admin.action(description=_("Send a link to set a new password"), permissions=["change"])
     def send_reset_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self.for_each(request, queryset, lambda user: mails.post(Letter.RESET, address=user.email))
-
-
-def actor_of(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 the admin lets nobody else in
-    return request.user
 
 
 def _told(check: Callable[[], Any]) -> Any:

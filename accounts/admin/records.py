@@ -12,7 +12,7 @@ from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin.people import actor_of
+from accounts.admin.actors import actor_of
 from accounts.models import AuditAction, MailLink, OutgoingMail, Role, SignIn, SignInFailures
 from accounts.names import fold
 from accounts.services import audit, lockout, people

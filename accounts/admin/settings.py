@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.admin.people import actor_of
+from accounts.admin.actors import actor_of
 from accounts.models import User
 from accounts.services import deployment
 from common.errors import Invalid

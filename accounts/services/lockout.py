@@ -6,7 +6,6 @@ So of many guesses at once no more are checked than may fail.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from accounts.models import AuditAction, SignInFailures, User
 from accounts.services import audit
 from common.addresses import address_key
 from common.db import write_transaction
+from common.digests import digest
 
 ADDRESS, ACCOUNT, BOTH = "address", "account", "account_address"
 
@@ -42,7 +42,7 @@ def count_attempt(user: User | None, *, account: str, address: str) -> Attempt:
     """
     now, network = timezone.now(), address_key(address)
     subjects = {ADDRESS: network, ACCOUNT: account, BOTH: f"{account} {network}"}
-    counters = tuple((scope, _digest(subject)) for scope, subject in subjects.items())
+    counters = tuple((scope, digest(subject)) for scope, subject in subjects.items())
     try:
         return Attempt(counters, slowed=_count_all(counters, now=now))
     except _Full as full:
@@ -137,7 +137,3 @@ def _wait(scope: str, subject: str, *, now: datetime) -> float:
     )
     seconds: int = settings.SIGN_IN_FAILURES[scope][1]
     return (start + timedelta(seconds=seconds) - now).total_seconds()
-
-
-def _digest(subject: str) -> str:
-    return hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from accounts.models import Letter, MailLink, OutgoingMail, User
 from accounts.names import fold
 from accounts.signals import mail_waiting
 from common.db import write_transaction
+from common.digests import digest
 from common.languages import speak
 
 logger = logging.getLogger(__name__)
@@ -52,11 +52,6 @@ def forget(address: str) -> None:
     unclaimed = OutgoingMail.objects.filter(user=None).values_list("pk", "address")
     theirs = [pk for pk, written in unclaimed.iterator() if fold(written) == key]
     OutgoingMail.objects.filter(pk__in=theirs).delete()
-
-
-def digest(token: str) -> str:
-    """What is kept of a token that was mailed."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def waiting() -> list[UUID]:

@@ -13,6 +13,7 @@ from accounts.services import audit, mails, passwords, sign_ins
 from common import rates
 from common.addresses import address_key
 from common.db import write_transaction
+from common.digests import digest
 from common.errors import RateLimited
 
 
@@ -24,7 +25,7 @@ def forgot_password(email: str, *, address: str) -> None:
     """
     try:
         rates.hit("forgot_password_address", address_key(address))
-        rates.hit("forgot_password_email", mails.digest(fold(email)))
+        rates.hit("forgot_password_email", digest(fold(email)))
     except RateLimited:
         return
     mails.post(Letter.RESET, address=email)
@@ -40,7 +41,7 @@ def find_link(purpose: MailLink.Purpose, *, uid: str, token: str) -> MailLink:
         MailLink.objects.select_related("user")
         .filter(
             purpose=purpose,
-            digest=mails.digest(token),
+            digest=digest(token),
             user_id=user_id,
             user__is_active=True,
             expires_at__gt=timezone.now(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied as Forbidden
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -13,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from accounts.models import User
+from accounts.admin.actors import actor_of
 from chat.models import Conversation, Message
 from chat.services import private_reading
 from common import admin_asking
@@ -70,7 +69,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     actions_detail = ("read",)
 
     def has_read_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return private_reading.may_read(_actor(request))
+        return private_reading.may_read(actor_of(request))
 
     @action(  # type: ignore[untyped-decorator]
         description=_("Read …"), url_path="read", permissions=["read"]
@@ -95,7 +94,7 @@ class ConversationAdmin(ReadOnlyAdmin):
             )
         reading = private_reading.read(
             conversation.pk,
-            actor=_actor(request),
+            actor=actor_of(request),
             reason=form.cleaned_data["reason"],
             before=form.cleaned_data["before"],
         )
@@ -185,9 +184,3 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.display(description=_("cost"))
     def money(self, message: Message) -> str:
         return "" if message.cost is None else as_decimal(message.cost)
-
-
-def _actor(request: HttpRequest) -> User:
-    if not isinstance(request.user, User):
-        raise Forbidden
-    return request.user

@@ -120,6 +120,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """The messages of conversations that exist for `user`."""
         return self.filter(conversation__owner=user)
 
+    def ended(self) -> MessageQuerySet:
+        """Those that no turn is writing."""
+        return self.exclude(status__in=Message.BEING_WRITTEN)
+
     def erase(self) -> None:
         """Delete them in one statement. No turn may point to them any more.
 
@@ -153,6 +157,8 @@ class Message(Record):
         STOPPED = "stopped", _("Stopped")
         INTERRUPTED = "interrupted", _("Interrupted")
         FAILED = "failed", _("Failed")
+
+    BEING_WRITTEN = frozenset({Status.PENDING, Status.STREAMING})
 
     conversation = models.ForeignKey(
         Conversation,

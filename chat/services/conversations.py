@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 
+def conversation_of(caller: Caller, conversation_id: UUID) -> Conversation:
+    """Raises NotFound when it is not the caller's."""
+    found = Conversation.objects.visible_to(caller.user).filter(pk=conversation_id).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
 def create_conversation(
     caller: Caller,
     *,
@@ -50,12 +58,11 @@ def change_conversation(caller: Caller, conversation_id: UUID, **fields: Any) ->
         fields["model"] = resolve_model(caller.user, fields["model"]).name
     if "title" in fields:
         fields |= {"title_source": _source_of(fields["title"]), "title_indexed": False}
-    where = {"id": conversation_id, "owner": caller.user.pk}
     if not fields:
-        conversation = Conversation.objects.visible_to(caller.user).filter(**where).first()
-    else:
-        with write_transaction():
-            conversation = update_returning(Conversation, where=where, changes=fields)
+        return conversation_of(caller, conversation_id)
+    where = {"id": conversation_id, "owner": caller.user.pk}
+    with write_transaction():
+        conversation = update_returning(Conversation, where=where, changes=fields)
     if conversation is None:
         raise NotFound()
     return conversation

@@ -20,22 +20,12 @@ from chat.services.imports.own import FORMAT, VERSION
 from chat.services.messages import show_checkpoints
 from chat.streams.events import message_fields, timestamp
 from chat.turns import transcript
-from common.errors import NotFound
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from accounts.services.callers import Caller
 
 # What only the wire needs: the file says the first once, and the last follow from the parents.
 _NOT_IN_FILES = frozenset({"conversation_id", "siblings", "attachments"})
-
-
-def conversation_of(caller: Caller, conversation_id: UUID) -> Conversation:
-    """Raises NotFound when it is not the caller's."""
-    found = Conversation.objects.visible_to(caller.user).filter(pk=conversation_id).first()
-    if found is None:
-        raise NotFound
-    return found
 
 
 def every_conversation_of(user: User) -> Iterator[Conversation]:

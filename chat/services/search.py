@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
-_BEING_WRITTEN = (Message.Status.PENDING, Message.Status.STREAMING)
 _REBUILD_ROWS = 1_000
 _WORDS_AT_ONCE = 2_000
 # SQLite's word for it: a merge that changes fewer rows has nothing left to do.
@@ -105,7 +104,7 @@ def _written_between(conversation: Conversation, start: int, end: int) -> QueryS
     ended = Q(ended_position__gt=start, ended_position__lte=end)
     came_whole = Q(ended_position=None, position__gt=start, position__lte=end)
     rows = Message.objects.filter(ended | came_whole, conversation=conversation)
-    return rows.exclude(status__in=_BEING_WRITTEN).only("id", "content").order_by("position")
+    return rows.ended().only("id", "content").order_by("position")
 
 
 def reindex_message(conversation: Conversation, message: Message) -> None:

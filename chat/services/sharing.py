@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,10 +13,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat.models import Conversation, Message, Share
-from chat.services.exports import conversation_of
+from chat.services.conversations import conversation_of
 from chat.streams.events import timestamp
 from chat.turns import transcript
 from common.db import write_transaction
+from common.digests import digest
 from common.errors import Conflict, NotFound
 from common.markdown import as_html
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _TOKEN_BYTES = 16
 _SHOWN = (Message.Role.USER, Message.Role.ASSISTANT)
-_BEING_WRITTEN = (Message.Status.PENDING, Message.Status.STREAMING)
 
 
 def share_conversation(caller: Caller, conversation_id: UUID) -> str:
@@ -77,15 +76,11 @@ def shared_under(token: str) -> Share:
     return share
 
 
-def digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 def _snapshot(conversation: Conversation) -> list[dict[str, Any]]:
     tree = transcript.links(conversation.pk)
     ids = transcript.path(tree, next(reversed(tree), None))
     found = Message.objects.filter(conversation=conversation, role__in=_SHOWN)
-    found = found.exclude(status__in=_BEING_WRITTEN).exclude(content="")
+    found = found.ended().exclude(content="")
     wanted = set(ids)
     sizes = found.annotate(size=Length("content")).values_list("id", "size")
     size = sum(each for message_id, each in sizes if message_id in wanted)

@@ -9,6 +9,7 @@ from django import forms
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from accounts.admin.actors import actor_of
 from accounts.models import User
 from common.admin import ServiceAdmin
 from common.errors import AppError
@@ -43,8 +44,3 @@ class RegistryAdmin(ServiceAdmin):
         form: Any = super().get_form(request, obj, change=change, **kwargs)
         form.actor = actor_of(request)  # the class is made anew for every request
         return form
-
-
-def actor_of(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 the admin lets nobody else in
-    return request.user

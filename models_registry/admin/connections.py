@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminPasswordWidget
 
+from accounts.admin.actors import actor_of
 from common.admin import ReadOnlyAdmin
 from common.errors import AppError
-from models_registry.admin.base import RegistryAdmin, ServiceForm, actor_of
+from models_registry.admin.base import RegistryAdmin, ServiceForm
 from models_registry.models import Connection, EnvironmentProvider
 from models_registry.models.connection import SYSTEM
 from models_registry.services import connections

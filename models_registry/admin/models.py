@@ -12,10 +12,11 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
+from accounts.admin.actors import actor_of
 from accounts.models import User
 from common.admin_asking import answer, ask
 from common.money import as_decimal
-from models_registry.admin.base import RegistryAdmin, actor_of
+from models_registry.admin.base import RegistryAdmin
 from models_registry.admin.forms import ModelForm, PersonForm, RolesForm
 from models_registry.models import ChatModel
 from models_registry.models.connection import SYSTEM

@@ -15,9 +15,9 @@ from django.utils import timezone
 from accounts.models import MailLink, SignIn, SignInFailures
 from accounts.models import Session as CookieSession
 from accounts.services import registration, sign_ins
-from accounts.services.mails import digest
 from chat.models import IdempotencyRecord, Turn
 from common import purging
+from common.digests import digest
 from common.tasks import purge as purge_task
 
 pytestmark = pytest.mark.django_db

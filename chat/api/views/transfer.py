@@ -17,6 +17,7 @@ from chat.api import schema
 from chat.api.serializers import ShareRowSerializer
 from chat.models import Share
 from chat.services import archive, exports, sharing
+from chat.services.conversations import conversation_of
 from chat.services.importing import import_file
 from chat.services.statistics import statistics_of
 from common.api import query
@@ -41,7 +42,7 @@ class ExportView(ApiView):
     def get(self, request: Request, conversation_id: UUID) -> StreamingHttpResponse:
         """JSON (the whole tree, which `import` takes) or Markdown (the active branch)."""
         wanted = query.choice(request, "format", ("json", "markdown"), default="json")
-        conversation = exports.conversation_of(caller_of(request), conversation_id)
+        conversation = conversation_of(caller_of(request), conversation_id)
         name = f"conversation-{conversation.id}"
         if wanted == "markdown":
             return download(

@@ -24,7 +24,7 @@ TREE = "messages"
 MODEL_CHARACTERS = 200
 # The desk's people speak in tickets alone; to pass for one of them is nobody's.
 _ROLES = frozenset(Message.Role.values) - {Message.Role.AGENT}
-_ENDED = frozenset(Message.Status.values) - {Message.Status.PENDING, Message.Status.STREAMING}
+_ENDED = frozenset(Message.Status.values) - Message.BEING_WRITTEN
 # No more than ten thousand for one message: the sum of a file's still fits into its column.
 _MONEY = re.compile(r"\d{1,4}(\.\d{1,9})?", re.ASCII)
 _TOOL_CALLS = 64

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.management.base import CommandParser
@@ -17,7 +18,7 @@ class Command(CliCommand):
     about = gettext_lazy(
         "Make an administrator. Asks for what is not given, if there is somebody to ask."
     )
-    examples = (
+    examples: ClassVar[Sequence[str]] = (
         "manage.py create_admin",
         "manage.py create_admin --username root --email root@example.org",
         "echo $PASSWORD | manage.py create_admin --username root --email r@x.org --password-stdin",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import starmap
@@ -15,13 +13,11 @@ from constance import config
 from django.conf import settings
 
 from chat.models import Conversation, Message, Summary, Turn
-from chat.services.unasked import written
+from chat.services.unasked import UnaskedJob, written
 from chat.turns import transcript
 from chat.turns.material import INSTRUCTION, material
 from chat.turns.prepare import choose_model
-from chat.turns.runner import runner
-from common import lifecycle
-from common.db import in_thread, release_connection, write_transaction
+from common.db import in_thread, write_transaction
 from common.errors import AppError
 from models_registry.tokens import count
 
@@ -41,9 +37,6 @@ _PROMPT = (
 )
 _ROLES = (Message.Role.USER, Message.Role.ASSISTANT, Message.Role.AGENT, Message.Role.SYSTEM)
 _ELLIPSIS = " […] "
-
-# A job waits for its models, in a thread that others need too: one of them at a time is enough.
-_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +70,7 @@ def write_summaries() -> int:
     Safe at any time, and beside itself: each is claimed by one UPDATE. One that fails is left
     until the branch goes on.
     """
-    if lifecycle.draining or not _one_at_a_time.acquire(blocking=False):
-        return 0
-    try:
-        plans = [plan for plan in starmap(_claimed, _due()) if plan is not None]
-        release_connection()
-        if plans:
-            runner.wait_for(_write_all(plans))
-        return len(plans)
-    finally:
-        _one_at_a_time.release()
+    return _job.run(lambda: starmap(_claimed, _due()))
 
 
 def forget_after(message: Message) -> None:
@@ -165,12 +149,6 @@ def _read(ids: Sequence[UUID]) -> list[_Said]:
 
 
 # -- doing it ----------------------------------------------------------------------------------
-async def _write_all(plans: list[_Plan]) -> None:
-    done = await asyncio.gather(*map(_write, plans), return_exceptions=True)
-    for failure in filter(None, done):
-        logger.error("summary_not_written", exc_info=failure)
-
-
 async def _write(plan: _Plan) -> None:
     """Portion by portion, each summed up together with the summary so far."""
     base, pending = plan.base, plan.pending
@@ -189,6 +167,9 @@ async def _write(plan: _Plan) -> None:
         if base is None:
             return
         pending = pending[len(portion) :]
+
+
+_job = UnaskedJob(_write, failed="summary_not_written")
 
 
 def _portion(plan: _Plan, pending: list[_Said]) -> tuple[list[_Said], list[tuple[str, str]]]:

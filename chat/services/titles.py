@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,14 +14,12 @@ from django.db import transaction
 from django.db.models.functions import Substr
 
 from chat.models import Conversation, Message, Turn
-from chat.services.unasked import written
+from chat.services.unasked import UnaskedJob, written
 from chat.streams import nudges
 from chat.turns.material import INSTRUCTION, material
 from chat.turns.prepare import choose_model
-from chat.turns.runner import runner
 from chat.turns.wording import cleaned_title, first_words
-from common import lifecycle
-from common.db import in_thread, release_connection, write_transaction
+from common.db import in_thread, write_transaction
 from common.errors import AppError
 from models_registry.services.routing import routes_for, system_model
 
@@ -36,9 +32,6 @@ _PROMPT = (
     "You give conversations their titles. Write nothing but a title, at most six words, in the"
     " language of the conversation, as plain text without quotes and full stop. " + INSTRUCTION
 )
-
-# A job waits for its models, in a thread that others need too: one of them at a time is enough.
-_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +51,7 @@ def write_titles() -> int:
 
     Safe at any time, and beside itself: each is claimed by one UPDATE.
     """
-    if lifecycle.draining or not _one_at_a_time.acquire(blocking=False):
-        return 0
-    try:
-        found = [each for each in map(_claimed, _due()) if each is not None]
-        release_connection()
-        if found:
-            runner.wait_for(_write_all(found))
-        return len(found)
-    finally:
-        _one_at_a_time.release()
-
-
-async def _write_all(found: list[_Untitled]) -> None:
-    done = await asyncio.gather(*map(_write, found), return_exceptions=True)
-    for failure in filter(None, done):
-        logger.error("title_not_written", exc_info=failure)
+    return _job.run(lambda: map(_claimed, _due()))
 
 
 async def _write(untitled: _Untitled) -> None:
@@ -83,6 +61,9 @@ async def _write(untitled: _Untitled) -> None:
         messages = [{"role": "system", "content": _PROMPT}, {"role": "user", "content": said}]
         title = cleaned_title(await written(untitled.asked, messages, purpose=Turn.Purpose.TITLE))
     await in_thread(_keep)(untitled, title)
+
+
+_job = UnaskedJob(_write, failed="title_not_written")
 
 
 def _due() -> list[UUID]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
 from django.conf import settings
@@ -12,7 +14,9 @@ from chat.models import Turn
 from chat.services.answers import answer_of
 from chat.turns.idempotency import UNCLAIMED
 from chat.turns.prepare import begin_stateless
-from common.db import in_thread, write_transaction
+from chat.turns.runner import runner
+from common import lifecycle
+from common.db import in_thread, release_connection, write_transaction
 from common.errors import AppError
 from models_registry.tokens import count_messages
 
@@ -20,8 +24,40 @@ if TYPE_CHECKING:
     from chat.streams.events import TurnRef
     from chat.turns.prepare import Asked
 
-
 logger = structlog.get_logger(__name__)
+
+Claimed = TypeVar("Claimed")
+
+
+class UnaskedJob(Generic[Claimed]):
+    """A job that takes on what is due and has models `write` it, all at once.
+
+    It waits for its models, in a thread that others need too: one of them at a time is enough.
+    `failed` is what the log calls one that could not be written.
+    """
+
+    def __init__(self, write: Callable[[Claimed], Awaitable[None]], *, failed: str) -> None:
+        self._write = write
+        self._failed = failed
+        self._running = threading.Lock()
+
+    def run(self, claims: Callable[[], Iterable[Claimed | None]]) -> int:
+        """How many `claims` took on: none while it runs already, or the server drains."""
+        if lifecycle.draining or not self._running.acquire(blocking=False):
+            return 0
+        try:
+            claimed = [each for each in claims() if each is not None]
+            release_connection()
+            if claimed:
+                runner.wait_for(self._write_all(claimed))
+            return len(claimed)
+        finally:
+            self._running.release()
+
+    async def _write_all(self, claimed: list[Claimed]) -> None:
+        done = await asyncio.gather(*map(self._write, claimed), return_exceptions=True)
+        for failure in filter(None, done):
+            logger.error(self._failed, exc_info=failure)
 
 
 async def written(asked: Asked, messages: list[dict[str, Any]], *, purpose: str) -> str:

@@ -26,6 +26,7 @@ _JOINING = regex.compile(
     r"|(?<=\p{ccc=9})[\u200c\u200d]"
 )
 _SEEN = regex.compile(r"[[\p{L}\p{N}\p{P}\p{S}]--[\p{DI}\u2800]]", regex.V1)
+_UNSEEN = regex.compile(r"[[\p{C}\p{DI}\u2800]--\s]", regex.V1)
 
 _LONG_QUOTE = re.compile(r'"(.{99}).{2,}"', re.DOTALL)
 _LONG_WORD = re.compile(r"(\S{99})\S{2,}")
@@ -49,6 +50,11 @@ def printable(text: str) -> str:
 def is_line(text: str) -> bool:
     """Is `text` one line of which something is seen, and nothing in it hides or turns the rest?"""
     return _SEEN.search(text) is not None and _JOINING.sub("", text).isprintable()
+
+
+def visible_length(text: str) -> int:
+    """How many characters of `text` take any room, white space included."""
+    return len(_UNSEEN.sub("", text))
 
 
 def beginning(text: str, *, most_bytes: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import admin
+from django.db.models import BigIntegerField
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -17,6 +18,7 @@ from chat.models import Conversation, Message
 from chat.services import private_reading
 from common import admin_asking
 from common.admin import ReadOnlyAdmin
+from common.errors import Invalid
 from common.money import as_decimal
 
 
@@ -28,7 +30,18 @@ class ReasonForm(forms.Form):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text=_("Why you have to read it. It is kept in the audit trail with your name."),
     )
-    before = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
+    before = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=BigIntegerField.MAX_BIGINT,
+        widget=forms.HiddenInput,
+    )
+
+    def clean_reason(self) -> str:
+        try:
+            return private_reading.checked_reason(self.cleaned_data["reason"])
+        except Invalid as refusal:
+            raise forms.ValidationError(str(refusal)) from refusal
 
 
 @admin.register(Conversation)

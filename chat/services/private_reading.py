@@ -15,6 +15,7 @@ from accounts.services import audit
 from chat.models import Conversation, Message
 from common.db import write_transaction
 from common.errors import Invalid, NotFound, PermissionDenied
+from common.text import visible_length
 
 RIGHT = "read_others"
 SHORTEST_REASON, LONGEST_REASON = 10, 500
@@ -46,13 +47,7 @@ def read(conversation_id: UUID, *, actor: User, reason: str, before: int | None 
     """
     if not may_read(actor):
         raise PermissionDenied
-    reason = reason.strip()
-    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
-        raise Invalid.field(
-            "reason",
-            _("Give a reason of %(low)d to %(high)d characters.")
-            % {"low": SHORTEST_REASON, "high": LONGEST_REASON},
-        )
+    reason = checked_reason(reason)
     found = Conversation.objects.select_related("owner").filter(pk=conversation_id).first()
     if found is None:
         raise NotFound
@@ -64,6 +59,18 @@ def read(conversation_id: UUID, *, actor: User, reason: str, before: int | None 
     shown = newest[:_MESSAGES_AT_ONCE]
     earlier = shown[-1].position if len(newest) > len(shown) else None
     return Reading(found, shown[::-1], earlier)
+
+
+def checked_reason(text: str) -> str:
+    """The reason as it is kept. Raises Invalid for one that tells nothing, seen or not."""
+    reason = text.strip()
+    if visible_length(reason) < SHORTEST_REASON or len(reason) > LONGEST_REASON:
+        raise Invalid.field(
+            "reason",
+            _("Give a reason of %(low)d to %(high)d characters.")
+            % {"low": SHORTEST_REASON, "high": LONGEST_REASON},
+        )
+    return reason
 
 
 def record_reading(

@@ -114,7 +114,10 @@ class TestWithTheRight:
         assert "canary" not in asking
         assert not traces().exists()
 
-    @pytest.mark.parametrize("reason", ["", "   ", "because", "x" * 501, "         \n        x"])
+    @pytest.mark.parametrize(
+        "reason",
+        ["", "   ", "because", "x" * 501, "         \n        x", "\u200b" * 20, "\u3164" * 20],
+    )
     def test_a_poor_reason_opens_nothing(self, desk, talk, reason):
         answer, html = read(desk, talk, reason=reason)
 
@@ -155,6 +158,14 @@ class TestWithTheRight:
         assert "-question" in first
         assert "canary-answer" not in first
         assert [entry.after["before"] for entry in traces().order_by("id")] == [None, 2]
+
+    @pytest.mark.parametrize("before", ["0", "-1", "x", "9" * 19, "9" * 30])
+    def test_a_place_that_cannot_be_shows_nothing(self, desk, talk, before):
+        """I7: a number that no database holds is no 500."""
+        answer, html = read(desk, talk, before=before)
+
+        assert answer.status_code == 200
+        assert "canary" not in html
 
     def test_one_that_is_gone_or_never_was(self, desk, talk):
         gone = there(talk)

@@ -21,6 +21,9 @@ POSTGRESQL = os.environ.get("DATABASE_URL", "")
 REDIS = os.environ.get("REDIS_URL", "")
 PAIRED = POSTGRESQL.startswith("postgres") and bool(REDIS)
 
+# For modules whose servers have databases of their own choice, whatever the suite runs on.
+once = pytest.mark.skipif(PAIRED, reason="the same on every database: played in the run on SQLite")
+
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Upstream]:

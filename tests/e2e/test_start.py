@@ -16,7 +16,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.e2e.conftest import once
 from tests.server import ROOT, environment, launch, manage, running, wait_until_ready
+
+pytestmark = once
 
 
 def test_a_bare_start_is_healthy_and_says_where_it_is(shared_server):

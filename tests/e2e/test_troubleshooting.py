@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import once
 from tests.e2e.documents import blocks
 from tests.models_registry.upstream import Upstream, refusal
 from tests.server import Server, environment, free_port, manage
+
+pytestmark = once
 
 GUIDE = "docs/troubleshooting.md"
 KEY = "sk-troubled-0123456789"

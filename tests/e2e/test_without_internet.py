@@ -8,7 +8,10 @@ import sys
 
 import pytest
 
+from tests.e2e.conftest import once
 from tests.server import ROOT, environment
+
+pytestmark = once
 
 
 def can_be_alone() -> bool:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.contrib.admin.utils import model_ngettext
 from django.core.exceptions import PermissionDenied as Forbidden
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
@@ -35,6 +37,25 @@ def _asked_by(offered: Any) -> str:
     if isinstance(offered, str):
         return offered
     return str(offered[0] if isinstance(offered, tuple) else offered.parameter_name)
+
+
+class RowsField(forms.ModelMultipleChoiceField[Any]):
+    """A choice of rows. Django asks the database for any number that came, and of one that no
+    database holds it dies."""
+
+    def clean(self, value: Any) -> QuerySet[Any]:
+        rows: Any = self.queryset
+        key = rows.model._meta.pk  # noqa: SLF001 documented
+        for each in value if isinstance(value, list | tuple) else ():
+            try:
+                key.run_validators(key.to_python(each))
+            except ValidationError as error:
+                message = self.error_messages["invalid_pk_value"]
+                raise ValidationError(
+                    message, code="invalid_pk_value", params={"pk": each}
+                ) from error
+        chosen: QuerySet[Any] = super().clean(value)
+        return chosen
 
 
 class UncountedAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types

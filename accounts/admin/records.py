@@ -16,7 +16,7 @@ from accounts.admin.actors import actor_of
 from accounts.models import AuditAction, MailLink, OutgoingMail, Role, SignIn, SignInFailures
 from accounts.names import fold
 from accounts.services import audit, lockout, people
-from common.admin import ReadOnlyAdmin, ServiceAdmin, UncountedAdmin
+from common.admin import ReadOnlyAdmin, RowsField, ServiceAdmin, UncountedAdmin
 from common.db import write_transaction
 from common.text import is_line
 
@@ -94,6 +94,7 @@ class RoleAdmin(UncountedAdmin):
     ) -> ModelMultipleChoiceField[Any]:
         # Each permission is named by its content type: one query instead of one for each.
         kwargs["queryset"] = Permission.objects.select_related("content_type")
+        kwargs["form_class"] = RowsField
         field: ModelMultipleChoiceField[Any] = super().formfield_for_manytomany(
             db_field, request, **kwargs
         )

@@ -17,6 +17,7 @@ from unfold.widgets import (
 from accounts.models import User
 from accounts.names import EMAIL_CHARACTERS
 from accounts.services.people import find
+from common.admin import RowsField
 from common.errors import NotFound
 from common.money import BILLION, as_decimal
 from models_registry.admin.base import ServiceForm
@@ -49,7 +50,7 @@ class PriceField(forms.DecimalField):
 class ModelForm(ServiceForm):
     input_price = PriceField(label=_("Input price"))
     output_price = PriceField(label=_("Output price"))
-    roles = forms.ModelMultipleChoiceField(
+    roles = RowsField(
         Group.objects.order_by("name"),
         label=_("Roles"),
         required=False,
@@ -122,7 +123,7 @@ class ModelForm(ServiceForm):
 
 
 class RolesForm(forms.Form):
-    roles = forms.ModelMultipleChoiceField(
+    roles = RowsField(
         Group.objects.order_by("name"),
         label=_("Roles"),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,

@@ -149,6 +149,14 @@ class TestRecords:
         own.refresh_from_db()
         assert own.name == "Auditors"
 
+    @pytest.mark.parametrize("key", ["9" * 30, "-" + "9" * 30, "x", ""])
+    def test_a_permission_that_cannot_be_is_refused(self, desk, key):
+        """Above all rows: no input causes a 500."""
+        answer = desk.post(page("auth_group_add"), {"name": "auditors", "permissions": [key]})
+
+        assert answer.status_code == 200
+        assert not Group.objects.filter(name="auditors").exists()
+
     @pytest.mark.parametrize("many", [False, True])
     def test_a_seeded_role_is_not_deleted(self, desk, many):
         agent = Group.objects.get_or_create(name="agent")[0]

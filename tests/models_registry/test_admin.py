@@ -378,3 +378,12 @@ class TestOpeningToRoles:
             {"admin", "agent"},
             (mina.pk,),
         )
+
+    @pytest.mark.parametrize("role", ["9" * 30, "x"])
+    def test_a_role_that_cannot_be_opens_nothing(self, admin, system_model, role):
+        """Above all rows: no input causes a 500."""
+        data = {"action": "open_to_roles", "_selected_action": [str(system_model.pk)]}
+
+        answer = admin.post(MODELS, data | {"answered": "yes", "roles": [role]})
+
+        assert answer.status_code == 200

@@ -91,7 +91,10 @@ ALLOW_PRIVATE_UPSTREAMS = env.switch("ALLOW_PRIVATE_UPSTREAMS", default=False)
 ALLOW_PRIVATE_WEBHOOKS = env.switch("ALLOW_PRIVATE_WEBHOOKS", default=False)
 UPSTREAM_CA_FILE = env.text("UPSTREAM_CA_FILE")
 PROVIDERS_FROM_ENVIRONMENT = {
-    name: {"api_key": env.raw(f"{prefix}_API_KEY"), "base_url": env.raw(f"{prefix}_BASE_URL")}
+    name: {
+        "api_key": env.raw(f"{prefix}_API_KEY"),
+        "base_url": env.web_address(f"{prefix}_BASE_URL"),
+    }
     for name, prefix in (
         ("openai", "OPENAI"),
         ("dashscope", "DASHSCOPE"),

@@ -1,10 +1,11 @@
-"""What `manage.py check --database default` says about stored connections (SECURITY K7)."""
+"""What `manage.py check --database default` says about connections (SECURITY K7) and models."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from constance import config
 from django.core import checks
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
@@ -12,6 +13,7 @@ from django.utils.translation import gettext as _
 from common.crypto import Undecryptable
 from models_registry.models import Connection
 from models_registry.services.endpoints import endpoint_of
+from models_registry.services.routing import system_model
 
 
 @checks.register(checks.Tags.database)
@@ -34,6 +36,33 @@ def undecryptable_keys(
                 id="models_registry.W001",
             )
             for connection in undecryptable_connections()
+        ]
+    except DatabaseError:
+        return []  # not migrated yet
+
+
+@checks.register(checks.Tags.database)
+def unknown_models(
+    databases: Sequence[str] | None = None, **_kwargs: Any
+) -> list[checks.CheckMessage]:
+    """A warning for each setting that names a model which is not there, or is switched off.
+
+    A setting that is changed at run time is refused then; the environment's value, and a model
+    that goes later, are only told.
+    """
+    if not databases or "default" not in databases:
+        return []
+    try:
+        named = {name: getattr(config, name) for name in ("default_model", "title_model")}
+        return [
+            checks.Warning(
+                _("%(name)s: no system model %(model)s is switched on.")
+                % {"name": name.upper(), "model": repr(model[:100])},
+                hint=_("Name one that manage.py model list shows. Until then another one is used."),
+                id="models_registry.W002",
+            )
+            for name, model in named.items()
+            if model and system_model(model) is None
         ]
     except DatabaseError:
         return []  # not migrated yet

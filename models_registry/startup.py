@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
+
+from django.core.checks import CheckMessage
 
 from common import lifecycle
 from common.db import in_thread
 from models_registry import tokens
-from models_registry.checks import undecryptable_keys
+from models_registry.checks import undecryptable_keys, unknown_models
 from models_registry.models import Connection
 from models_registry.providers.factory import close_providers, load_providers
 from models_registry.services.discovery import (
@@ -29,8 +32,9 @@ async def offer_models() -> None:
     await in_thread(ensure_offline_model)()
     await in_thread(sync_environment_connections)()
     await asyncio.to_thread(load_providers, await in_thread(_vendors_in_use)())
-    await in_thread(_name_lost_keys)()
+    await in_thread(_tell)(undecryptable_keys)
     await list_environment_models()
+    await in_thread(_tell)(unknown_models)
 
 
 def _vendors_in_use() -> list[str]:
@@ -38,8 +42,8 @@ def _vendors_in_use() -> list[str]:
     return list(Connection.objects.values_list("provider", flat=True).distinct().order_by())
 
 
-def _name_lost_keys() -> None:
-    for message in undecryptable_keys(databases=["default"]):
+def _tell(check: Callable[..., list[CheckMessage]]) -> None:
+    for message in check(databases=["default"]):
         logger.warning("%s %s", message.msg, message.hint)
 
 

@@ -27,6 +27,10 @@ SQLITE = (
     f"""CREATE TRIGGER {TABLE}_delete BEFORE DELETE ON {TABLE}
         WHEN OLD.created_at >= datetime('now', '-400 days')
         BEGIN SELECT RAISE(ABORT, '{SAID}'); END""",
+    # REPLACE removes the old row without a word to the trigger above.
+    f"""CREATE TRIGGER {TABLE}_insert BEFORE INSERT ON {TABLE}
+        WHEN EXISTS (SELECT 1 FROM {TABLE} WHERE id = NEW.id)
+        BEGIN SELECT RAISE(ABORT, '{SAID}'); END""",
 )
 POSTGRESQL = (
     f"""CREATE OR REPLACE FUNCTION {TABLE}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -46,9 +50,10 @@ def guard(apps, schema_editor):
 
 
 def unguard(apps, schema_editor):
-    of_table = f" ON {TABLE}" if schema_editor.connection.vendor == "postgresql" else ""
+    on_postgresql = schema_editor.connection.vendor == "postgresql"
+    of_table = f" ON {TABLE}" if on_postgresql else ""
     with schema_editor.connection.cursor() as cursor:
-        for act in ("update", "delete"):
+        for act in ("update", "delete") if on_postgresql else ("update", "delete", "insert"):
             cursor.execute(f"DROP TRIGGER {TABLE}_{act}{of_table}")
 
 

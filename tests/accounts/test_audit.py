@@ -85,6 +85,15 @@ class TestItIsAppendOnly:
 
         assert trail()[-1].actor_name == "root"
 
+    @pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's own statement")
+    def test_for_who_replaces_a_row_on_sqlite(self, entry):
+        with (
+            pytest.raises(IntegrityError, match="append-only"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("REPLACE INTO accounts_auditentry SELECT * FROM accounts_auditentry")
+
     def test_for_the_admin(self, desk, entry):
         assert desk.get(page("accounts_auditentry_changelist")).status_code == 200
         shown = desk.get(page("accounts_auditentry_change", entry.pk))

@@ -73,6 +73,7 @@ def test_a_taken_port_ends_the_start_with_a_sentence(tmp_path):
         ("CORS_ORIGINS", "*"),
         ("LOG_LEVEL", "LOUD"),
         ("TURN_SECONDS", "-1"),
+        ("OPENAI_BASE_URL", "file:///etc/passwd"),
     ],
 )
 def test_a_wrong_value_ends_the_start_naming_the_setting(tmp_path, name, value):

@@ -3,8 +3,10 @@
 from uuid import uuid4
 
 import pytest
+from constance.test import override_config
 
 from common.errors import NotFound
+from models_registry.checks import unknown_models
 from models_registry.errors import ModelUnavailable
 from models_registry.models import ChatModel, Connection
 from models_registry.providers.base import Prices
@@ -189,6 +191,18 @@ class TestRoutes:
         settings.ENCRYPTION_KEYS = ["another secret of thirty-two characters"]
         [warning] = found()
         assert "Ours" in warning.msg
+
+
+@pytest.mark.parametrize("setting", ["default_model", "title_model"])
+def test_the_check_names_a_setting_whose_model_is_not_there(system_model, setting):
+    def found():
+        messages = unknown_models(databases=["default"])
+        return [(each.id, each.msg.partition(":")[0]) for each in messages]
+
+    with override_config(**{setting: system_model.name}):
+        assert found() == []
+        ChatModel.objects.filter(pk=system_model.pk).update(enabled=False)
+        assert found() == [("models_registry.W002", setting.upper())]
 
 
 def test_ids_that_are_gone_cost_nothing(mina, system_model):

@@ -109,8 +109,11 @@ class _Recording(Provider):
 
 
 @pytest.fixture(autouse=True)
-def _no_turn_left() -> Iterator[None]:
+def _no_turn_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """A turn that outlives its test would write into the next one's database."""
+    # Asked for here, so that the tables are emptied after the turns have ended.
+    if "transactional_db" in request.fixturenames:
+        request.getfixturevalue("transactional_db")
     cooldown.clear()
     yield
     for turn in list(runner.turns.values()):

@@ -3,7 +3,16 @@ the turn's end, a stream in Redis after TURN_LOG_REDIS_SECONDS."""
 
 from __future__ import annotations
 
+from chat.models.conversations import MessageQuerySet
+from chat.services import importing
 from chat.turns import idempotency
 from common import purging
 
 purging.register("idempotency answers", idempotency.expired)
+purging.register(
+    "messages of broken imports",
+    lambda: importing.messages_of(importing.abandoned()),
+    by=MessageQuerySet.erase,
+    order=importing.LEAVES_FIRST,
+)
+purging.register("broken imports", importing.abandoned)

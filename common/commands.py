@@ -28,8 +28,13 @@ from common import schema_state, sources
 from common.errors import AppError
 from common.text import JOINERS
 
+# The tag of the checks that ask nothing but the settings.
+SETTINGS_CHECKS = "parley"
+
 Answer = Sequence[Mapping[str, Any]] | Mapping[str, Any] | str | None
 Handler = Callable[..., Answer]
+
+FORMATS = ("table", "json")
 
 
 class Refused(CommandError):
@@ -48,6 +53,8 @@ class ExplainedCommand(BaseCommand):
 
     about: ClassVar[Any]
     examples: ClassVar[Sequence[str]] = ()
+    # All of them would load every page of the site first.
+    requires_system_checks: list[str] | tuple[str, ...] = (SETTINGS_CHECKS,)
     suppressed_base_arguments = {
         "--version",
         "--verbosity",
@@ -74,7 +81,7 @@ class _Cli(ExplainedCommand, ABC):
         """What to call with the rest of `options`."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        as_json = options.pop("format", "table") == "json"
+        as_json = options.get("format") == "json"
         try:
             with sources.command(type(self).__module__.rpartition(".")[2]):
                 answer = self.handler(options)(**options)
@@ -122,10 +129,19 @@ class CliGroup(_Cli):
     def add_commands(self) -> None:
         """Call `self.add` for each subcommand."""
 
-    def add(self, name: str, handler: Handler, *, help: str) -> CommandParser:  # noqa: A002 argparse's word
+    def add(
+        self,
+        name: str,
+        handler: Handler,
+        *,
+        help: str,  # noqa: A002 argparse's word
+        formats: Sequence[str] = FORMATS,
+    ) -> CommandParser:
+        """`formats` are those of what the handler itself writes, where it answers nothing; the
+        first one counts where nobody chose."""
         parser: CommandParser = self._commands.add_parser(name, help=help, description=help)
         parser.set_defaults(handler=handler)
-        _add_format(parser)
+        _add_format(parser, formats)
         return parser
 
     def handler(self, options: dict[str, Any]) -> Handler:
@@ -168,10 +184,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _add_format(parser: CommandParser) -> None:
-    parser.add_argument(
-        "--format", choices=("table", "json"), default="table", help=_("How to print (table).")
-    )
+def _add_format(parser: CommandParser, formats: Sequence[str] = FORMATS) -> None:
+    told = _("How to print (%(usual)s).") % {"usual": formats[0]}
+    parser.add_argument("--format", choices=formats, help=told)
 
 
 def _what_ails_the_database() -> str:

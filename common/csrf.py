@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from django.http import HttpRequest
 from django.middleware.csrf import REASON_BAD_REFERER, CsrfViewMiddleware, RejectRequest
+
+from common.origins import parts_of
 
 
 class SameOriginCsrf(CsrfViewMiddleware):
@@ -21,14 +21,7 @@ class SameOriginCsrf(CsrfViewMiddleware):
         if "HTTP_ORIGIN" not in request.META and not request.is_secure():
             referer = request.META.get("HTTP_REFERER", "")
             ours = self.allowed_origins_exact | {f"http://{request.get_host()}"}
-            if _origin_of(referer) not in ours:
+            asks = parts_of(referer)
+            if asks is None or asks not in map(parts_of, ours):
                 raise RejectRequest(REASON_BAD_REFERER % referer)
         super()._check_token(request)  # type: ignore[misc]  # the stubs leave it out
-
-
-def _origin_of(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return f"{parts.scheme}://{parts.netloc}"

@@ -19,6 +19,11 @@ _MARKS = re.compile(r"[\[\]*_~`<>|!]")
 _MARKS_AT_MOST = 5_000
 _BRACKETS_AT_MOST = 500
 _LINES_AT_MOST = 4_000
+# Each is a token of its own.
+_ESCAPES_AT_MOST = 10_000
+# Where one of the rules below may begin or end; the library stops at every other sign as well,
+# to ask all of them.
+_STOPS = re.compile(r"[\n\\`*_~\[\]!<&]")
 
 _TAGS = {
     *("a", "blockquote", "br", "code", "del", "em", "hr", "li", "ol", "p", "pre", "s", "strong"),
@@ -66,6 +71,7 @@ class _Renderer(RendererHTML):
 _parser = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer).enable(
     ["strikethrough", "table"]
 )
+_parser.inline.terminator_re = _STOPS
 _cleaner = nh3.Cleaner(
     tags=_TAGS,
     attributes={
@@ -100,5 +106,6 @@ def _is_plain(text: str) -> bool:
         len(text) > settings.MARKDOWN_CHARACTERS
         or text.count("\n") > _LINES_AT_MOST
         or text.count("[") > _BRACKETS_AT_MOST
+        or text.count("\\") + text.count("&") > _ESCAPES_AT_MOST
         or len(_MARKS.findall(text)) > _MARKS_AT_MOST
     )

@@ -21,7 +21,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from uuid_utils.compat import uuid7
 
-from common import errors, request_log, security_headers, sources
+from common import errors, pacing, request_log, security_headers, sources
 from common.addresses import client_address
 from common.csrf import SameOriginCsrf
 from common.languages import speak_to
@@ -56,19 +56,23 @@ class EdgeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
             return self.answer(request)
+        # Django's test client alone comes this way; there is no loop to hold an answer back on.
         refusal = self.enter(request)
         with translation.override(translation.get_language_from_request(request)):
             return self.leave(request, refusal or self.get_response(request))
 
-    async def answer(self, request: HttpRequest) -> HttpResponseBase:
+    async def answer(self, request: Any) -> HttpResponseBase:
         refusal = self.enter(request)
         with translation.override(translation.get_language_from_request(request)):
-            return self.leave(request, refusal or await self.get_response(request))
+            response = refusal or await self.get_response(request)
+            await request.pace.keep()
+            return self.leave(request, response)
 
     def enter(self, request: Any) -> HttpResponse | None:
         """The refusal, if this request is one that nobody should see."""
         request.request_id = request_id_from(request.META.get("HTTP_X_REQUEST_ID", ""))
         request.started_at = time.perf_counter()
+        request.pace = pacing.begin()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)
         sources.asked_by(request.META)

@@ -29,16 +29,16 @@ def origin_of(scope_or_meta: Headers) -> str | None:
 
 def is_site(origin: str, scope_or_meta: Headers) -> bool:
     """Equal to the deployment's own address in scheme, host and port."""
-    asked = _parts(origin)
+    asked = parts_of(origin)
     if asked is None:
         return False
-    return asked == _parts(settings.PUBLIC_URL) or asked == _own_origin(scope_or_meta)
+    return asked == parts_of(settings.PUBLIC_URL) or asked == _own_origin(scope_or_meta)
 
 
 def is_listed(origin: str) -> bool:
     """One of CORS_ORIGINS."""
-    asked = _parts(origin)
-    return asked is not None and any(asked == _parts(listed) for listed in settings.CORS_ORIGINS)
+    asked = parts_of(origin)
+    return asked is not None and any(asked == parts_of(listed) for listed in settings.CORS_ORIGINS)
 
 
 def has_own_host(scope_or_meta: Headers) -> bool:
@@ -53,12 +53,13 @@ def _own_origin(scope_or_meta: Headers) -> _Origin | None:
     if not has_own_host(scope_or_meta):
         return None
     scheme = "https" if scope_or_meta.get("scheme") in {"wss", "https"} else "http"
-    return _parts(f"{scheme}://{header(scope_or_meta, 'host')}")
+    return parts_of(f"{scheme}://{header(scope_or_meta, 'host')}")
 
 
-def _parts(origin: str) -> _Origin | None:
+def parts_of(address: str) -> _Origin | None:
+    """Scheme, host and port of an origin, or of any address of a site; None where it has none."""
     try:
-        parts = urlsplit(origin)
+        parts = urlsplit(address)
         port = parts.port
     except ValueError:
         return None

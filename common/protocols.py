@@ -44,7 +44,16 @@ class HttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP never reaches the application; its refusal is a problem all the same."""
-        invalid = errors.Invalid(_("This is not a valid HTTP request."))
+        self._refuse(errors.Invalid(_("This is not a valid HTTP request.")))
+
+    def handle_websocket_upgrade(self) -> None:
+        """Refuse one by HTTP/1.0, which has no 101 (RFC 6455, 4.1)."""
+        if self.parser.get_http_version() == "1.1":
+            super().handle_websocket_upgrade()
+        else:
+            self._refuse(errors.Invalid(_("A WebSocket handshake needs HTTP/1.1.")))
+
+    def _refuse(self, invalid: errors.Invalid) -> None:
         request_id = request_id_from("")
         headers, body = bare_answer(invalid, request_id=request_id, Connection="close")
         lines = [b"HTTP/1.1 400 Bad Request"]

@@ -23,11 +23,13 @@ def delete(rows: Rows) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ageing:
-    """Rows that have run out. `drop` is for those that a plain DELETE may not touch."""
+    """Rows that have run out. `by` is for those that a plain DELETE may not touch, `order` for
+    those of which one may not go before another."""
 
     name: str
     rows: Callable[[], Rows]
-    drop: Callable[[Rows], None] = delete
+    by: Callable[[Any], None] = delete
+    order: str = "pk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,23 @@ class Purged:
 _registered: dict[str, Ageing] = {}
 
 
-def register(name: str, rows: Callable[[], Rows], *, drop: Callable[[Rows], None] = delete) -> None:
+def register(
+    name: str,
+    rows: Callable[[], Rows],
+    *,
+    by: Callable[[Any], None] = delete,
+    order: str = "pk",
+) -> None:
     """Have `rows()`, whatever they are at that time, dropped under this name."""
-    _registered[name] = Ageing(name, rows, drop)
+    _registered[name] = Ageing(name, rows, by, order)
 
 
 def purge() -> list[Purged]:
     """Drop everything that has run out. Safe at any time, and beside itself (T7)."""
-    return [Purged(each.name, _drop(each)) for each in _registered.values()]
+    return [
+        Purged(each.name, drop(each.rows, by=each.by, order=each.order))
+        for each in _registered.values()
+    ]
 
 
 def count() -> list[Purged]:
@@ -56,14 +67,16 @@ def count() -> list[Purged]:
     return [Purged(each.name, each.rows().count()) for each in _registered.values()]
 
 
-def _drop(ageing: Ageing) -> int:
+def drop(rows: Callable[[], Rows], *, by: Callable[[Any], None] = delete, order: str = "pk") -> int:
+    """Drop `rows()` batch by batch, each in a transaction of its own; how many they were."""
     dropped = 0
     while True:
         # Asked anew for each batch: a row may have been renewed, or dropped by another purge.
-        rows = ageing.rows()
-        ids = list(rows.order_by("pk").values_list("pk", flat=True)[: settings.PURGE_ROWS_AT_ONCE])
+        ids = list(
+            rows().order_by(order).values_list("pk", flat=True)[: settings.PURGE_ROWS_AT_ONCE]
+        )
         if not ids:
             return dropped
         with write_transaction():
-            ageing.drop(ageing.rows().filter(pk__in=ids))
+            by(rows().filter(pk__in=ids))
         dropped += len(ids)

@@ -1,4 +1,7 @@
-"""One line for each request that was answered, by Django or by what comes before it."""
+"""One line for each request that was answered, by Django or by what comes before it.
+
+A WebSocket has two: as it opens, and as it ends.
+"""
 
 from __future__ import annotations
 
@@ -36,3 +39,27 @@ def answered(
         logger.error("request", **fields)
     else:
         logger.info("request", **fields)
+
+
+def opened(path: str, *, user_id: object, address: str, request_id: str) -> None:
+    """Log a handshake that was accepted. `user_id` None is who may only hear why not."""
+    logger.info(
+        "socket_opened",
+        path=path[:_PATH_CHARACTERS],
+        status=int(HTTPStatus.SWITCHING_PROTOCOLS),
+        user_id=user_id and str(user_id),
+        address=address,
+        request_id=request_id,
+    )
+
+
+def closed(path: str, code: int, *, seconds: float, user_id: object, request_id: str) -> None:
+    """Log the end of what was `opened`, and how long it was."""
+    logger.info(
+        "socket_closed",
+        path=path[:_PATH_CHARACTERS],
+        code=code,
+        seconds=round(seconds, 1),
+        user_id=user_id and str(user_id),
+        request_id=request_id,
+    )

@@ -7,11 +7,15 @@ from typing import Any
 
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.utils import OpenApiResponse
 
 from common.problems import CONTENT_TYPE
 from common.sse import MEDIA_TYPE
 
 Operation = dict[str, Any]
+
+# What 204 says of itself.
+DONE = OpenApiResponse(description="Done.")
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer", "minimum": 0}

@@ -175,10 +175,10 @@ def _preparation(
 
 
 def update(model: type[models.Model], *, where: dict[str, Any], changes: dict[str, Any]) -> int:
-    """Set `changes` in the rows that match; how many did."""
-    statement, fields = _update(model, tuple(changes), (), tuple(where), connection.vendor)
+    """Set `changes` in the rows that match; how many did. None in `where` means NULL."""
+    statement, fields = _update(model, tuple(changes), (), _asked(where), connection.vendor)
     with connection.cursor() as cursor:
-        cursor.execute(statement, _values(fields, [*changes.values(), *where.values()]))
+        cursor.execute(statement, _values(fields, [*changes.values(), *_given(where)]))
         return int(cursor.rowcount)
 
 
@@ -195,10 +195,10 @@ def update_returning(
     names are fields of `model`; values travel as parameters.
     """
     changes, raised = changes or {}, raised or {}
-    names = tuple(changes), tuple(raised), tuple(where)
+    names = tuple(changes), tuple(raised), _asked(where)
     statement, fields = _update(model, *names, connection.vendor)
     columns, converters = _returned(model, connection.vendor)
-    values = [*changes.values(), *raised.values(), *where.values()]
+    values = [*changes.values(), *raised.values(), *_given(where)]
     with connection.cursor() as cursor:
         cursor.execute(f"{statement} RETURNING {columns}", _values(fields, values))
         found = cursor.fetchone()
@@ -266,25 +266,38 @@ def _update(
     model: type[models.Model],
     changed: tuple[str, ...],
     raised: tuple[str, ...],
-    where: tuple[str, ...],
+    where: tuple[tuple[str, bool], ...],
     _vendor: str,
 ) -> tuple[str, list[_Field]]:
     quote = connection.ops.quote_name
     fields: list[_Field] = []
 
-    def column(name: str) -> str:
+    def column(name: str, *, is_given: bool = True) -> str:
         field = cast("_Field", model._meta.get_field(name))  # noqa: SLF001 documented
-        fields.append(field)
+        if is_given:
+            fields.append(field)
         return quote(str(field.column))
 
     sets = [f"{column(name)} = %s" for name in changed]
     sets += ["{0} = {0} + %s".format(column(name)) for name in raised]
-    conditions = [f"{column(name)} = %s" for name in where]
+    conditions = [
+        f"{column(name)} = %s" if is_given else f"{column(name, is_given=False)} IS NULL"
+        for name, is_given in where
+    ]
     table = quote(model._meta.db_table)  # noqa: SLF001 documented
     return (
         f"UPDATE {table} SET {', '.join(sets)} WHERE {' AND '.join(conditions)}",  # noqa: S608
         fields,
     )
+
+
+def _asked(where: dict[str, Any]) -> tuple[tuple[str, bool], ...]:
+    """The names in `where`, each with whether a value is given for it."""
+    return tuple((name, value is not None) for name, value in where.items())
+
+
+def _given(where: dict[str, Any]) -> list[Any]:
+    return [value for value in where.values() if value is not None]
 
 
 def _values(fields: Sequence[_Field], values: Sequence[Any]) -> list[Any]:

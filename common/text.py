@@ -25,6 +25,9 @@ _JOINING = regex.compile(
     rf"|(?<=[^\p{{C}}\p{{Z}}{_NEVER_JOINED}])[\u200c\u200d](?=[^\p{{C}}\p{{Z}}])"
     r"|(?<=\p{ccc=9})[\u200c\u200d]"
 )
+# Controls, marks and overrides of direction, tags, soft hyphens. White space among them is gone
+# before; the marks that enclose Arabic numbers are formats too, and are seen.
+_TURNING = regex.compile(r"[[\p{Cc}\p{Cf}]--[\u200c\u200d\p{PCM}]]", regex.V1)
 _SEEN = regex.compile(r"[[\p{L}\p{N}\p{P}\p{S}]--[\p{DI}\u2800]]", regex.V1)
 _UNSEEN = regex.compile(r"[[\p{C}\p{DI}\u2800]--\s]", regex.V1)
 
@@ -45,6 +48,16 @@ def clean(text: str) -> str:
 def printable(text: str) -> str:
     """`text` on one line, with nothing in it that a terminal would obey."""
     return "".join(char for char in clean(text) if char.isprintable() or char in JOINERS)
+
+
+def heading(text: str) -> str:
+    """`text` on one line, without what turns or hides the rest of it; "" where nothing is seen.
+
+    For titles. Joiners stay, for emoji and for scripts that need them, and so do letters that
+    this Python does not know yet.
+    """
+    line = " ".join(_TURNING.sub("", " ".join(clean(text).split())).split())
+    return line if _SEEN.search(line) else ""
 
 
 def is_line(text: str) -> bool:

@@ -22,8 +22,11 @@ def _may_view(model: str) -> Any:
 
 
 def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
-    link = reverse_lazy(f"admin:{model.replace('.', '_')}_changelist")
-    return {"title": title, "icon": icon, "link": link, "permission": _may_view(model)}
+    return {"title": title, "icon": icon, "link": _list_of(model), "permission": _may_view(model)}
+
+
+def _list_of(model: str) -> Any:
+    return reverse_lazy(f"admin:{model.replace('.', '_')}_changelist")
 
 
 # What the side bar and the first page show, in this order: each model once.
@@ -91,6 +94,21 @@ def sections(app_list: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if left := [model for model in app["models"] if model in models.values()]:
             found.append({**app, "models": left})
     return found
+
+
+def way(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The way to a page, in the words of the side bar: section, list, row.
+
+    `parts` are what the skin found: the app, the model, the row. Apps have names that the side bar
+    does not know, Constance its own.
+    """
+    if len(parts) < len(("app", "model")):
+        return parts
+    for section, items in SECTIONS:
+        for name, _icon, model in items:
+            if str(_list_of(model)) == str(parts[1].get("link")):
+                return [{"title": section}, {**parts[1], "title": name}, *parts[2:]]
+    return parts
 
 
 _static = lazy(static, str)

@@ -18,10 +18,10 @@ from django.core.checks import CheckMessage, Error, register
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
+from common.commands import SETTINGS_CHECKS
+from common.errors import Invalid
 from config import env
 
-# Commands that load no page ask for these checks alone.
-TAG = "parley"
 _SECRET_CHARACTERS = 32
 _KNOWN_SECRETS = ("secret", "changeme", "change-me", "django-insecure", "example", "password")
 
@@ -34,13 +34,13 @@ def _sentence(name: str, fault: str) -> str:
     return _("%(name)s: %(fault)s.") % {"name": name, "fault": fault}
 
 
-@register(TAG)
+@register(SETTINGS_CHECKS)
 def variables(**_kwargs: Any) -> list[CheckMessage]:
     """Values that could not be read at all."""
     return [_error(1, found.name, *found.sentences()) for found in env.problems]
 
 
-@register(TAG)
+@register(SETTINGS_CHECKS)
 def encryption_keys(**_kwargs: Any) -> list[CheckMessage]:
     if all(len(key.strip()) >= _SECRET_CHARACTERS for key in settings.ENCRYPTION_KEYS):
         return []
@@ -56,7 +56,7 @@ def encryption_keys(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register(TAG)
+@register(SETTINGS_CHECKS)
 def proxies(**_kwargs: Any) -> list[CheckMessage]:
     wrong = [proxy for proxy in settings.TRUSTED_PROXIES if not _is_network(proxy)]
     hint = _("List addresses or networks: TRUSTED_PROXIES=10.0.0.0/8,192.168.1.5.")
@@ -74,7 +74,7 @@ def _is_network(text: str) -> bool:
     return True
 
 
-@register(TAG)
+@register(SETTINGS_CHECKS)
 def origins(**_kwargs: Any) -> list[CheckMessage]:
     hint = _("List exact origins: CORS_ORIGINS=https://app.example.com,https://example.com:8443.")
     text = _("%(value)s is no origin")
@@ -88,7 +88,7 @@ def origins(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register(TAG)
+@register(SETTINGS_CHECKS)
 def single_user(**_kwargs: Any) -> list[CheckMessage]:
     """S20: whoever reaches a single user's server is its owner."""
     return [_error(*found) for found in _unfit_for_one()] if settings.SINGLE_USER else []
@@ -124,6 +124,31 @@ def _is_loopback(host: str) -> bool:
 
 
 @register(checks.Tags.database)
+def first_administrator(
+    databases: Sequence[str] | None = None, **_kwargs: Any
+) -> list[CheckMessage]:
+    """The administrator that the environment names, where there is none yet."""
+    if settings.SINGLE_USER or not databases or "default" not in databases:
+        return []
+    from accounts.services import people  # noqa: PLC0415 few commands need it, and all would wait
+
+    try:
+        people.check_first_admin()
+    except DatabaseError:
+        return []  # not migrated yet
+    except Invalid as refusal:
+        hint = _(
+            "Set ADMIN_USERNAME, ADMIN_EMAIL and ADMIN_PASSWORD, or none of them and run: "
+            "manage.py create_admin"
+        )
+        return [
+            _error(7, f"ADMIN_{field.upper()}", " ".join(map(str, texts)).rstrip(".。"), hint)
+            for field, texts in (refusal.errors or {}).items()
+        ]
+    return []
+
+
+@register(checks.Tags.database)
 def overruled(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
     """What the environment gives and a stored value hides, once somebody changed it."""
     if not databases or "default" not in databases:
@@ -143,7 +168,7 @@ def overruled(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[Ch
         return []  # not migrated yet
 
 
-@register(TAG)
+@register(SETTINGS_CHECKS)
 def production(**_kwargs: Any) -> list[CheckMessage]:
     """K12: what a public server may not do."""
     kind, letter = (Error, "E") if settings.PRODUCTION else (checks.Warning, "W")

@@ -109,7 +109,7 @@ INSTALLED_APPS = [
     "config",  # before Django's: its commands stand in for two of theirs
     "unfold",
     "unfold.contrib.constance",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # config.urls loads its pages
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -182,7 +182,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "OPTIONS": {"user_attributes": ("username", "email", "display_name")},
     },
     {
-        "NAME": f"{_validators}.MinimumLengthValidator",
+        "NAME": "accounts.validators.LengthValidator",
         "OPTIONS": {"min_length": PASSWORD_MIN_CHARACTERS},
     },
     {"NAME": f"{_validators}.CommonPasswordValidator"},

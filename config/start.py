@@ -23,14 +23,20 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from accounts.services import owner, people
 from common import schema_state
+from common.commands import SETTINGS_CHECKS
 from common.errors import AppError, Conflict
-from config.checks import TAG, overruled
+from config.checks import first_administrator, overruled
 from config.migrating import one_at_a_time
 from config.secret_files import private_directory
 
 Say = Callable[[str], None]
 
 _REDIS_SECONDS = 2
+_POSTGRESQL_SECONDS = 5
+_DATABASE_LOOK_SECONDS = 0.5
+# SQLSTATEs: of a database that is missing or may not be used, and the class of all that is said
+# to whom the server does not know.
+_NO_SUCH_DATABASE, _NO_PRIVILEGE, _NO_ADMISSION = "3D000", "42501", "28"
 _REFUSALS = (
     redis.AuthenticationError,
     redis.exceptions.AuthorizationError,
@@ -54,7 +60,11 @@ def or_say_why() -> Iterator[None]:
 
 def check_settings() -> None:
     """Raises CannotStart with every error that a check of ours found."""
-    if errors := [found for found in checks.run_checks(tags=[TAG]) if found.is_serious()]:
+    _stop_at([found for found in checks.run_checks(tags=[SETTINGS_CHECKS]) if found.is_serious()])
+
+
+def _stop_at(errors: list[checks.CheckMessage]) -> None:
+    if errors:
         lines = [f"{error.id} {error.msg} {error.hint}" for error in errors]
         raise CannotStart("\n".join(lines))
 
@@ -124,7 +134,8 @@ def bind() -> socket.socket:
 
 
 def wait_for_database(say: Say) -> None:
-    """Return once the database answers; raises CannotStart after DATABASE_WAIT_SECONDS."""
+    """Return once the database answers; raises CannotStart after DATABASE_WAIT_SECONDS, and at
+    once where it answers that it will not have us: that does not pass by itself."""
     deadline = time.monotonic() + settings.DATABASE_WAIT_SECONDS
     told = False
     while True:
@@ -134,6 +145,11 @@ def wait_for_database(say: Say) -> None:
             reason = _first_line(exc)
         else:
             return
+        if hint := _what_to_mend():
+            raise CannotStart(
+                _("DATABASE_URL: the database refuses us (%(reason)s).") % {"reason": reason}
+                + f" {hint}"
+            )
         if connection.vendor == "sqlite" or time.monotonic() >= deadline:
             raise CannotStart(
                 _(
@@ -145,7 +161,8 @@ def wait_for_database(say: Say) -> None:
         if not told:
             say(_("Waiting for the database (DATABASE_URL) …"))
             told = True
-        time.sleep(0.5)
+        # Nothing runs in this process yet: there is no loop to wait on and nobody to hold up.
+        time.sleep(_DATABASE_LOOK_SECONDS)
 
 
 def _touch_database() -> None:
@@ -161,6 +178,21 @@ def _touch_database() -> None:
         wrapper.ensure_connection()
     finally:
         wrapper.close()
+
+
+def _what_to_mend() -> str:
+    """What the administrator has to do, "" where waiting may help."""
+    if connection.vendor != "postgresql":
+        return ""
+    from common.postgresql.refusals import refused_with  # noqa: PLC0415 SQLite needs no psycopg
+
+    parameters = connection.get_connection_params()
+    state = refused_with(parameters, seconds=_POSTGRESQL_SECONDS)
+    if state == _NO_SUCH_DATABASE:
+        return _("Make it first: createdb %(name)s") % {"name": parameters["dbname"]}
+    if state == _NO_PRIVILEGE or state.startswith(_NO_ADMISSION):
+        return _("Check its user and password, and what the server's pg_hba.conf admits.")
+    return ""
 
 
 def look_for_redis(say: Say) -> None:
@@ -220,6 +252,7 @@ def migrate(say: Say) -> None:
 def furnish() -> bool:
     """Have the first administrator of the environment, or the single user; is there any
     administrator?"""
+    _stop_at(first_administrator(databases=["default"]))
     try:
         if settings.SINGLE_USER:
             owner.ensure()

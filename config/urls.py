@@ -7,6 +7,9 @@ from django.urls import include, path
 
 from config import home, system
 
+# Here, not when Django is set up: a command or a worker starts without the admin's pages.
+admin.autodiscover()
+
 urlpatterns = [
     path("", home.home, name="home"),
     path("docs", home.docs, name="docs"),

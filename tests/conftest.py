@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -18,6 +19,7 @@ from django.test import TransactionTestCase
 
 from common import rates
 from tests import emptying
+from tests.scheduling import longest_first
 from tests.server import Server, running
 
 TransactionTestCase._fixture_teardown = emptying.empty  # type: ignore[attr-defined]  # noqa: SLF001
@@ -27,8 +29,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from tests.scopes import Scheduling  # noqa: PLC0415 whoever asks has xdist, others need not
+
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """An async test's rows are written by other threads: only a transactional test removes them."""
+    longest_first(items)
+    # An async test's rows are written by other threads: only a transactional test removes them.
     wrong = [
         item.nodeid
         for item in items
@@ -59,7 +69,7 @@ def _connections_given_back(django_db_setup: None) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for all tests that leave it as they found it."""
-    with running(tmp_path_factory.mktemp("server")) as server:
+    with running(tmp_path_factory.mktemp("server"), first_start=True) as server:
         yield server
 
 

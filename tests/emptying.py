@@ -27,16 +27,29 @@ def _tables(alias: str) -> list[str]:
     return [connection.ops.quote_name(name) for name in names if name not in KEPT]
 
 
+@functools.cache
+def _filled(alias: str) -> str:
+    """A question for the tables that hold a row: one is asked faster than forty are emptied."""
+    return " UNION ALL ".join(
+        f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})"  # noqa: S608 our own tables
+        for table in _tables(alias)
+    )
+
+
 def empty(test: TransactionTestCase) -> None:
     guard = importlib.import_module(GUARD)
     for alias in test.databases:
-        # Else the audit trail would stay.
         unguarded = SimpleNamespace(connection=connections[alias])
         with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-            guard.unguard(apps, unguarded)
+            cursor.execute(_filled(alias))
+            tables = [table for (table,) in cursor.fetchall()]
+            # Else the audit trail would stay.
+            if guarded := f'"{guard.TABLE}"' in tables:
+                guard.unguard(apps, unguarded)
             # Foreign keys are checked at the commit: the order does not matter.
-            for table in _tables(alias):
+            for table in tables:
                 cursor.execute(f"DELETE FROM {table}")  # noqa: S608 names of our own tables
-            guard.guard(apps, unguarded)
+            if guarded:
+                guard.guard(apps, unguarded)
     for name in SEEDING:
         importlib.import_module(name).seed(apps, None)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
@@ -32,6 +37,7 @@ _NOT_INHERITED = (
     "METRICS_TOKEN",
     "PRODUCTION",
     "PUBLIC_URL",
+    "PYTHONDONTWRITEBYTECODE",  # each of many servers would compile all of Parley
     "PYTEST_XDIST_WORKER",  # the settings of the tests would move to the next Redis database again
     "REDIS_URL",
     "SECRET_KEY",
@@ -108,6 +114,13 @@ class Server:
             with refusal:
                 return Answer(refusal.code, _lower(refusal.headers), refusal.read())
 
+    @property
+    def is_ready(self) -> bool:
+        try:
+            return self.request("/health/ready", timeout=2).status == 200
+        except OSError:
+            return False
+
     def command(
         self, *arguments: str, stdin: str | None = None, timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
@@ -167,9 +180,24 @@ def manage(
     )
 
 
-def launch(data_dir: Path, **environ: str) -> Server:
-    """Start a server without waiting for it."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+@functools.cache
+def _migrated() -> Path:
+    """An SQLite database with its tables, made once for all servers of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="parley-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = manage("migrate", environ=environment(folder, port=8139))
+    assert made.returncode == 0, made.stderr
+    return folder / "parley.sqlite3"
+
+
+def launch(data_dir: Path, *, first_start: bool = False, **environ: str) -> Server:
+    """Start a server without waiting for it.
+
+    Its tables are there already, unless this is to be the `first_start` of a bare folder.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (first_start or "DATABASE_URL" in environ or (data_dir / "parley.sqlite3").exists()):
+        shutil.copyfile(_migrated(), data_dir / "parley.sqlite3")
     port = int(environ.pop("PORT", 0)) or free_port()
     variables = environment(data_dir, port=port, **environ)
     log_path = data_dir / f"server-{port}.log"
@@ -186,23 +214,17 @@ def launch(data_dir: Path, **environ: str) -> Server:
 
 
 def wait_until_ready(server: Server, *, seconds: float = START_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            raise AssertionError(f"The server ended:\n{server.log}")
-        try:
-            if server.request("/health/ready", timeout=2).status == 200:
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"The server is not ready after {seconds} s:\n{server.log}")
+    def is_ready() -> bool:
+        assert server.process.poll() is None, f"The server ended:\n{server.log}"
+        return server.is_ready
+
+    until(is_ready, lambda: f"the server is ready in {seconds} s\n{server.log}", seconds=seconds)
 
 
 @contextmanager
-def running(data_dir: Path, **environ: str) -> Iterator[Server]:
+def running(data_dir: Path, *, first_start: bool = False, **environ: str) -> Iterator[Server]:
     """A server that is ready; ended when the block is left."""
-    server = launch(data_dir, **environ)
+    server = launch(data_dir, first_start=first_start, **environ)
     try:
         wait_until_ready(server)
         yield server

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections import Counter
 
 import pytest
 from django.db import connection as database
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 
 from accounts.models import Role
 from accounts.services import registration
@@ -53,6 +56,13 @@ def costs(client: Client, pages: list[str]) -> dict[str, int]:
         assert answer.status_code in {200, 403}, (page, answer.status_code)
         asked[page] = len(queries)
     return asked
+
+
+def way_to(answer) -> str:
+    """What the head of a page says, without its marks."""
+    head = re.search(r"<h1.*?</h1>", answer.content.decode(), re.DOTALL)[0]
+    words = (each.strip() for each in re.split(r"<[^>]*>", head))
+    return html.unescape("|".join(each for each in words if each not in {"", "chevron_right"}))
 
 
 def test_every_page_opens_for_an_administrator(root):
@@ -123,6 +133,31 @@ def test_the_first_page_is_sorted_as_the_side_bar_is(root):
     assert [model["name"] for section in shown for model in section["models"]] == [
         name for _title, items in SECTIONS for name, _icon, _label in items
     ]
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_every_page_says_where_it_is_as_the_side_bar_does(enter, language):
+    fill(people=1, conversations=1, messages=2, models=1)
+    root = enter(Role.ADMIN, language=language)
+    rows = dict(admin_pages.rows())
+
+    with translation.override(language):
+        for section, items in SECTIONS:
+            for name, _icon, label in items:
+                way = f"{section}|{name}"
+                assert way_to(root.get(admin_pages.address(label, "changelist"))) == way
+                if label in rows:
+                    row = rows[label]
+                    answer = root.get(admin_pages.address(label, "change", row.pk))
+                    assert way_to(answer) == f"{way}|{row}"
+
+
+def test_no_title_uses_words_that_the_side_bar_does_not_have(root):
+    for page in [*admin_pages.lists(), *admin_pages.forms()]:
+        answer = root.get(page)
+        if answer.status_code == admin_pages.OK:
+            title = re.search(r"<title>(.*?)</title>", answer.content.decode(), re.DOTALL)[1]
+            assert not re.search(r"\b(user|group|constance|config)s?\b", title.lower()), page
 
 
 def test_every_search_says_what_it_finds():

@@ -20,8 +20,8 @@ from unfold.widgets import (
 )
 
 from accounts.admin.actors import actor_of
-from accounts.models import Letter, Role, User
-from accounts.services import mails, passwords, people, profile, registration
+from accounts.models import Role, User
+from accounts.services import passwords, people, profile, registration
 from common import admin_asking
 from common.admin import ServiceAdmin
 from common.errors import AppError
@@ -29,7 +29,19 @@ from common.text import is_line
 
 
 def _roles() -> list[tuple[str, str]]:
-    return [(name, name) for name in Group.objects.order_by("name").values_list("name", flat=True)]
+    names = Group.objects.order_by("name").values_list("name", flat=True)
+    return [(name, Role.told(name)) for name in names]
+
+
+class RoleFilter(admin.SimpleListFilter):
+    title = _("Role")
+    parameter_name = "role"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
+        return list(_roles())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        return queryset.filter(groups__name=self.value()) if self.value() else queryset
 
 
 class PersonForm(forms.ModelForm[User]):
@@ -145,7 +157,7 @@ class RolesForm(forms.Form):
 class UserAdmin(ServiceAdmin):
     form = PersonForm
     list_display = ("username", "email", "display_name", "role_names", "is_active", "created_at")
-    list_filter = ("is_active", "groups")
+    list_filter = ("is_active", RoleFilter)
     search_fields = ("username", "email", "display_name")
     search_help_text = _("User name, e-mail or display name")
     ordering = ("-id",)
@@ -186,7 +198,7 @@ class UserAdmin(ServiceAdmin):
 
     @admin.display(description=_("Roles"))
     def role_names(self, user: User) -> str:
-        return ", ".join(people.roles_of(user))
+        return ", ".join(map(Role.told, people.roles_of(user)))
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         return self.fieldsets if obj else self.add_fieldsets
@@ -260,7 +272,8 @@ class UserAdmin(ServiceAdmin):
 
     @admin.action(description=_("Send a link to set a new password"), permissions=["change"])
     def send_reset_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self.for_each(request, queryset, lambda user: mails.post(Letter.RESET, address=user.email))
+        actor = actor_of(request)
+        self.for_each(request, queryset, lambda user: people.send_reset_link(user, actor=actor))
 
 
 def _told(check: Callable[[], Any]) -> Any:

@@ -6,14 +6,24 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth import admin as _theirs  # noqa: F401 it registers what is ours below
 from django.contrib.auth.models import Group, Permission
 from django.db.models import ManyToManyField, Model, QuerySet
 from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.actors import actor_of
-from accounts.models import AuditAction, MailLink, OutgoingMail, Role, SignIn, SignInFailures
+from accounts.models import (
+    AuditAction,
+    MailLink,
+    OutgoingMail,
+    Role,
+    SignIn,
+    SignInFailures,
+    TargetKind,
+)
 from accounts.names import fold
 from accounts.services import audit, lockout, people
 from common.admin import ReadOnlyAdmin, RowsField, ServiceAdmin, UncountedAdmin
@@ -21,6 +31,20 @@ from common.db import write_transaction
 from common.text import is_line
 
 admin.site.unregister(Group)
+# Django's model by our word, in every title and message. No migration sees it.
+Group._meta.verbose_name = _("role")  # noqa: SLF001 documented
+Group._meta.verbose_name_plural = _("roles")  # noqa: SLF001
+
+# What Django's own permissions allow.
+_VERBS = {"add": _("Add"), "change": _("Change"), "delete": _("Delete"), "view": _("View")}
+
+
+class PermissionsField(RowsField):
+    """Django stores the names of permissions in English and shows them so."""
+
+    def label_from_instance(self, permission: Permission) -> str:
+        verb = _VERBS.get(permission.codename.partition("_")[0])
+        return f"{permission.content_type} | {verb or gettext(permission.name)}"
 
 
 class RoleForm(forms.ModelForm[Group]):
@@ -42,7 +66,7 @@ class RoleAdmin(UncountedAdmin):
     """The four roles keep their names; what they may do is up to the operator."""
 
     form = RoleForm
-    list_display = ("name",)
+    list_display = ("name", "told")
     search_fields = ("name",)
     search_help_text = _("Name")
     ordering = ("name",)
@@ -53,6 +77,10 @@ class RoleAdmin(UncountedAdmin):
         "name": _("What people are given. The four that Parley comes with keep their names."),
         "permissions": _("What whoever has this role may do. Administrators may do everything."),
     }
+
+    @admin.display(description=_("What people read"))
+    def told(self, role: Group) -> str:
+        return Role.told(role.name)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
         return ("name",) if obj and obj.name in Role.values else ()
@@ -68,7 +96,7 @@ class RoleAdmin(UncountedAdmin):
         audit.record(
             AuditAction.ROLE_CHANGED,
             actor=actor_of(request),
-            target=audit.Target("role", role.pk, role.name),
+            target=audit.Target(TargetKind.ROLE, role.pk, role.name),
             before={
                 "permissions": before,
                 "name": form.initial.get("name", role.name) if change else "",
@@ -77,7 +105,7 @@ class RoleAdmin(UncountedAdmin):
         )
 
     def delete_model(self, request: HttpRequest, obj: Group) -> None:
-        target = audit.Target("role", obj.pk, obj.name)
+        target = audit.Target(TargetKind.ROLE, obj.pk, obj.name)
         before = {"permissions": _permissions(obj)}
         with write_transaction():
             audit.record(
@@ -94,7 +122,7 @@ class RoleAdmin(UncountedAdmin):
     ) -> ModelMultipleChoiceField[Any]:
         # Each permission is named by its content type: one query instead of one for each.
         kwargs["queryset"] = Permission.objects.select_related("content_type")
-        kwargs["form_class"] = RowsField
+        kwargs["form_class"] = PermissionsField
         field: ModelMultipleChoiceField[Any] = super().formfield_for_manytomany(
             db_field, request, **kwargs
         )

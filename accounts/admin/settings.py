@@ -7,9 +7,11 @@ from typing import Any
 
 from constance.admin import Config, ConstanceAdmin
 from constance.forms import ConstanceForm
+from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.actors import actor_of
 from accounts.models import User
@@ -43,6 +45,9 @@ class SettingsForm(ConstanceForm):  # type: ignore[misc]  # Constance has no typ
 
 
 admin.site.unregister([Config])
+# Constance calls its pages after itself.
+apps.get_app_config("constance").verbose_name = _("Settings")
+Config._meta.verbose_name_plural = _("settings")  # noqa: SLF001 documented
 
 
 @admin.register(Config)

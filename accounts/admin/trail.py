@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import admin
@@ -9,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import AuditAction, AuditEntry
+from accounts.models import AuditAction, AuditEntry, Role
 from accounts.services import audit
 from common.admin import ReadOnlyAdmin
 
@@ -39,12 +40,12 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         "actor",
         "actor_id",
         "what",
-        "action",
-        "target_kind",
+        "code",
+        "kind",
         "target_id",
-        "target_label",
-        "before",
-        "after",
+        "label",
+        "was",
+        "became",
         "address",
         "client",
         "request_id",
@@ -55,12 +56,12 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         "actor": _("Who did it; the deployment itself, for commands and jobs."),
         "actor_id": _("Stays when that person is erased."),
         "what": _("What happened."),
-        "action": _("The word for it that programs know."),
-        "target_kind": _("To what kind of thing."),
+        "code": _("The word for it that programs know."),
+        "kind": _("To what kind of thing."),
         "target_id": _("Its id."),
-        "target_label": _("What it was called."),
-        "before": _("What changed, as it was. Secrets and what people wrote are never here."),
-        "after": _("The same, as it became; for a private reading, the reason."),
+        "label": _("What it was called."),
+        "was": _("What changed, as it was. Secrets and what people wrote are never here."),
+        "became": _("The same, as it became; for a private reading, the reason."),
         "address": _("Where it came from."),
         "client": _("The program it came by."),
         "request_id": _("Finds it in the log."),
@@ -81,6 +82,39 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def what(self, entry: AuditEntry) -> str:
         return entry.what
 
+    @admin.display(description=_("Code"))
+    def code(self, entry: AuditEntry) -> str:
+        return entry.action
+
     @admin.display(description=_("To what"))
     def target(self, entry: AuditEntry) -> str:
-        return f"{entry.target_kind} {entry.target_label or entry.target_id}".strip()
+        return f"{entry.kind} {entry.label or entry.target_id}".strip()
+
+    @admin.display(description=_("kind"))
+    def kind(self, entry: AuditEntry) -> str:
+        return entry.kind
+
+    @admin.display(description=_("target"))
+    def label(self, entry: AuditEntry) -> str:
+        return entry.label
+
+    @admin.display(description=_("before"))
+    def was(self, entry: AuditEntry) -> str:
+        return _told(entry.before)
+
+    @admin.display(description=_("after"))
+    def became(self, entry: AuditEntry) -> str:
+        return _told(entry.after)
+
+
+def _told(fields: dict[str, Any]) -> str:
+    """A line for each."""
+    return "\n".join(f"{name}: {_value(name, value)}" for name, value in fields.items())
+
+
+def _value(name: str, value: Any) -> str:
+    if name == "roles":
+        value = [Role.told(each) for each in value]
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

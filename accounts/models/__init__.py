@@ -1,4 +1,4 @@
-from accounts.models.audit import AppendOnly, AuditAction, AuditEntry
+from accounts.models.audit import AppendOnly, AuditAction, AuditEntry, TargetKind
 from accounts.models.mails import Letter, MailLink, OutgoingMail
 from accounts.models.sign_ins import (
     Session,
@@ -20,6 +20,7 @@ __all__ = [
     "Session",
     "SignIn",
     "SignInFailures",
+    "TargetKind",
     "User",
     "is_session_key",
     "live_sign_in",

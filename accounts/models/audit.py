@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models.users import Role
 from common.models import Record
 from common.sources import ADDRESS_CHARACTERS, CLIENT_CHARACTERS
 
@@ -23,6 +24,7 @@ class AuditAction(models.TextChoices):
     SIGN_IN_UNLOCKED = "sign_in.unlocked", _("Count of failed sign-ins forgotten")
     SESSION_REVOKED = "session.revoked", _("Signed out")
     PASSWORD_CHANGED = "password.changed", _("Password changed")
+    PASSWORD_LINK = "password.link_sent", _("Link for a new password sent")
     PASSWORD_RESET = "password.reset", _("Password set by a mailed link")
     PASSWORD_REFUSED = "password.refused", _("Password refused to somebody signed in")
     USER_CREATED = "user.created", _("Person made")
@@ -43,7 +45,24 @@ class AuditAction(models.TextChoices):
     MODEL_DELETED = "model.deleted", _("Model deleted")
     SETTINGS_CHANGED = "settings.changed", _("Settings changed")
     CONVERSATION_READ = "conversation.read", _("Another's conversation read")
+    CONVERSATION_TITLES = "conversation.titles_read", _("Titles of others' conversations read")
     CONVERSATION_DELETED = "conversation.deleted", _("Another's conversation deleted")
+    TURN_STOPPED = "turn.stopped", _("Another's answer stopped")
+    SHARE_REVOKED = "share.revoked", _("Another's share revoked")
+
+
+class TargetKind(models.TextChoices):
+    """What something was done to. The words never change, either."""
+
+    USER = "user", _("Person")
+    SESSION = "session", _("Device")
+    FAILED_SIGN_INS = "failed_sign_ins", _("Failed sign-ins")
+    ROLE = "role", _("Role")
+    SETTINGS = "settings", _("Settings")
+    CONNECTION = "connection", _("Connection")
+    MODEL = "model", _("Model")
+    CONVERSATION = "conversation", _("Conversation")
+    TURN = "turn", _("Turn")
 
 
 _BY_NOBODY = {AuditAction.SIGN_IN_REFUSED, AuditAction.SIGN_IN_LOCKED}
@@ -62,7 +81,7 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
         stays, so that what was done by one hand is still seen to be (G4)."""
         theirs = self.filter(actor_id=user_id)
         models.QuerySet.update(theirs, actor_name="", address="", client="")
-        about = self.filter(target_kind="user", target_id=str(user_id))
+        about = self.filter(target_kind=TargetKind.USER, target_id=str(user_id))
         models.QuerySet.update(about, target_label="")
         # Nobody was signed in: they themselves, as far as anyone knows.
         models.QuerySet.update(about.filter(actor_id=None), address="", client="")
@@ -122,8 +141,18 @@ class AuditEntry(Record):
         known = self.action in AuditAction.values
         return str(AuditAction(self.action).label) if known else self.action
 
+    @property
+    def kind(self) -> str:
+        known = self.target_kind in TargetKind.values
+        return str(TargetKind(self.target_kind).label) if known else self.target_kind
+
+    @property
+    def label(self) -> str:
+        is_role = self.target_kind == TargetKind.ROLE
+        return Role.told(self.target_label) if is_role else self.target_label
+
     def __str__(self) -> str:
-        return f"{self.action} {self.target_label or self.target_id}".strip()
+        return f"{self.what} {self.label or self.target_id}".strip()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:

@@ -115,7 +115,12 @@ class SignInFailures(models.Model):
     `subject` is a digest: people type passwords into the field for the name.
     """
 
-    scope = models.CharField(_("scope"), max_length=16)
+    class Scope(models.TextChoices):
+        ADDRESS = "address", _("An address")
+        ACCOUNT = "account", _("An account")
+        BOTH = "account_address", _("An account at an address")
+
+    scope = models.CharField(_("scope"), max_length=16, choices=Scope.choices)
     subject = models.CharField(max_length=64)
     window_start = models.DateTimeField(_("window began at"), db_index=True)
     count = models.PositiveIntegerField(_("failures"))
@@ -132,4 +137,4 @@ class SignInFailures(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.scope} {self.count}"
+        return f"{self.get_scope_display()} {self.count}"

@@ -26,6 +26,11 @@ class Role(models.TextChoices):
     AGENT = "agent", _("Agent")
     MEMBER = "member", _("Member")
 
+    @classmethod
+    def told(cls, name: str) -> str:
+        """What people read for a role of this name: those that people made have but the one."""
+        return str(cls(name).label) if name in cls.values else name
+
 
 class UserQuerySet(models.QuerySet["User"]):
     def active(self) -> UserQuerySet:
@@ -101,8 +106,8 @@ class User(AbstractBaseUser, PermissionsMixin, Record):
     REQUIRED_FIELDS = ["email"]
 
     class Meta:
-        verbose_name = _("user")
-        verbose_name_plural = _("users")
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
 
     def __str__(self) -> str:
         return self.username

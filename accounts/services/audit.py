@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import AuditAction, AuditEntry, User
+from accounts.models import AuditAction, AuditEntry, TargetKind, User
 from accounts.models.audit import LABEL_CHARACTERS
 from common import sources
 from common.errors import NotFound
@@ -30,22 +30,22 @@ _NEVER = frozenset({"password", "secret", "token", "key", "email", "hash"})
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What something was done to: "user", "connection", "model" …, its id, and what it is called.
+    """What something was done to: of what kind it is, its id, and what it is called.
 
     What people wrote for themselves (titles, names of personal things) is no label: it would
     outlive its writer here.
     """
 
-    kind: str
+    kind: TargetKind | None
     id: object = ""
     label: str = ""
 
 
-NOTHING = Target("")
+NOTHING = Target(None)
 
 
 def person(user: User) -> Target:
-    return Target("user", user.pk, user.username)
+    return Target(TargetKind.USER, user.pk, user.username)
 
 
 def record(
@@ -74,7 +74,7 @@ def record(
             action=action.value,
             actor_id=actor.pk if actor else None,
             actor_name=actor.username if actor else "",
-            target_kind=target.kind,
+            target_kind=target.kind.value if target.kind else "",
             target_id=str(target.id),
             target_label=printable(target.label)[:LABEL_CHARACTERS],
             before=_plain(before),
@@ -94,7 +94,9 @@ def about(entries: QuerySet[AuditEntry], wanted: str) -> QuerySet[AuditEntry]:
         user = User.objects.named(wanted).first()
         if user is None:
             return entries.none()
-        return entries.filter(Q(actor_id=user.pk) | Q(target_kind="user", target_id=str(user.pk)))
+        return entries.filter(
+            Q(actor_id=user.pk) | Q(target_kind=TargetKind.USER, target_id=str(user.pk))
+        )
     return entries.filter(Q(pk=wanted_id) | Q(actor_id=wanted_id) | Q(target_id=str(wanted_id)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -11,6 +10,7 @@ from accounts.errors import InvalidCredentials
 from accounts.models import AuditAction, User
 from accounts.names import fold
 from accounts.services import audit, lockout, passwords
+from common import pacing
 from common.db import write_transaction
 from common.errors import AppError
 
@@ -67,7 +67,8 @@ def _prove(
         lockout.give_back(attempt)  # nothing was checked, so nothing was learnt
         raise
     if attempt.slowed:
-        time.sleep(settings.SIGN_IN_DELAY_SECONDS)
+        # Right or wrong alike (S7). A thread that slept here would be the guesser's to hold.
+        pacing.hold_back(settings.SIGN_IN_DELAY_SECONDS)
     if user is None or not verdict.right or not user.is_active:
         _record(refusal, user, reason=_reason(user, right=verdict.right))
         raise InvalidCredentials

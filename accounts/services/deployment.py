@@ -8,7 +8,7 @@ from typing import Any
 from constance import config
 from django.conf import settings
 
-from accounts.models import AuditAction, User
+from accounts.models import AuditAction, TargetKind, User
 from accounts.services import audit
 from common import runtime_settings
 from common.changeable import Value
@@ -65,7 +65,7 @@ def change(changes: Mapping[str, Any], *, actor: User | None) -> None:
         audit.record(
             AuditAction.SETTINGS_CHANGED,
             actor=actor,
-            target=audit.Target("settings"),
+            target=audit.Target(TargetKind.SETTINGS),
             before=before,
             after={name: getattr(config, name) for name in changes},
         )

@@ -15,13 +15,13 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from accounts.errors import LockedOut
-from accounts.models import AuditAction, SignInFailures, User
+from accounts.models import AuditAction, SignInFailures, TargetKind, User
 from accounts.services import audit
 from common.addresses import address_key
 from common.db import write_transaction
 from common.digests import digest
 
-ADDRESS, ACCOUNT, BOTH = "address", "account", "account_address"
+ADDRESS, ACCOUNT, BOTH = SignInFailures.Scope.values
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def forget(counter: SignInFailures, *, actor: User | None) -> None:
             audit.record(
                 AuditAction.SIGN_IN_UNLOCKED,
                 actor=actor,
-                target=audit.Target("failed_sign_ins", counter.pk),
+                target=audit.Target(TargetKind.FAILED_SIGN_INS, counter.pk),
                 before={"scope": counter.scope, "count": counter.count},
             )
 

@@ -165,6 +165,18 @@ def sign_out(user: User, *, actor: User | None, only: UUID | None = None) -> int
     return sign_ins.sign_out(user, actor=actor, only=only)
 
 
+def send_reset_link(user: User, *, actor: User | None) -> User:
+    """Mail them a link to set a new password. Raises PermissionDenied, NotFound, and Conflict for
+    the suspended, to whom none is sent."""
+    with write_transaction():
+        user = held(user, actor=actor)
+        if not user.is_active:
+            raise Conflict(_("A suspended person gets no link. Activate them first."))
+        mails.post(Letter.RESET, address=user.email)
+        audit.record(AuditAction.PASSWORD_LINK, actor=actor, target=audit.person(user))
+    return user
+
+
 def held(user: User, *, actor: User | None, action: str = "change") -> User:
     """The person as they are now, who stays so until the transaction ends.
 
@@ -215,6 +227,25 @@ def create_administrator(*, username: str, email: str, password: str) -> User:
     return registration.create_person(
         username=username, email=email, password=password, roles=[Role.ADMIN]
     )
+
+
+def check_first_admin() -> None:
+    """Raise Invalid, naming the fields, when the environment names half an administrator or one
+    who cannot be, and there is none yet. Later nobody needs them: the password is to be removed.
+    """
+    given = {
+        "username": settings.ADMIN_USERNAME,
+        "email": settings.ADMIN_EMAIL,
+        "password": settings.ADMIN_PASSWORD,
+    }
+    if not any(given.values()):
+        return
+    try:
+        registration.valid_person(**given)
+    except Invalid as refusal:
+        if not _has_administrator():
+            missing = {name: [_("it is missing")] for name, value in given.items() if not value}
+            raise Invalid(errors=(refusal.errors or {}) | missing) from None
 
 
 def ensure_first_admin() -> User | None:

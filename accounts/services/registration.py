@@ -54,6 +54,16 @@ def create_person(
 def prepare_person(*, username: str, email: str, password: str | None) -> User:
     """A valid person with a hashed password, not yet stored; None is one who cannot sign in by
     password. Raises Invalid, naming all fields."""
+    user = valid_person(username=username, email=email, password=password)
+    if password is None:
+        user.set_unusable_password()
+    else:
+        user.password = passwords.hash_password(password)
+    return user
+
+
+def valid_person(*, username: str, email: str, password: str | None) -> User:
+    """The same without the hash, which is dear."""
     errors: dict[str, list[str]] = {}
     user = User()
     try:
@@ -72,10 +82,6 @@ def prepare_person(*, username: str, email: str, password: str | None) -> User:
     errors = _taken(user) | errors
     if errors:
         raise _invalid(errors)
-    if password is None:
-        user.set_unusable_password()
-    else:
-        user.password = passwords.hash_password(password)
     return user
 
 

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.errors import InvalidCredentials
-from accounts.models import AuditAction, Session, SignIn, User
+from accounts.models import AuditAction, Session, SignIn, TargetKind, User
 from accounts.services import audit
 from accounts.services.authentication import Proof
 from common.db import write_transaction
@@ -59,7 +59,7 @@ def open_for(
             expires_at=now + timedelta(seconds=whole),
             idle_expires_at=now + timedelta(seconds=idle),
         )
-        target = audit.Target("session", sign_in.pk)
+        target = audit.Target(TargetKind.SESSION, sign_in.pk)
         audit.record(AuditAction.SIGN_IN, actor=user, target=target)
     return sign_in
 
@@ -122,7 +122,7 @@ def sign_out_everyone(*, actor: User | None) -> int:
             audit.record(
                 AuditAction.SESSION_REVOKED,
                 actor=actor,
-                target=audit.Target("session"),
+                target=audit.Target(TargetKind.SESSION),
                 after={"sessions": ended, "reason": "everyone"},
             )
     return ended

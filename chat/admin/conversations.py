@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import admin
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, QuerySet
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -184,6 +184,9 @@ class MessageAdmin(ReadOnlyAdmin):
         "rating": _("What the person who asked thinks of it."),
         "comment": _("What they wrote about that, for staff to read."),
     }
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        return Message.objects.of_whole()
 
     # Django names a foreign key's bare column in English, whatever it is called.
     @admin.display(description=_("conversation"))

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from accounts.admin.actors import actor_of
 from chat.models import Share
 from chat.services.sharing import revoke_share
 from common.admin import ReadOnlyAdmin
@@ -17,19 +18,24 @@ from common.admin import ReadOnlyAdmin
 class ShareAdmin(ReadOnlyAdmin):
     """Which conversations are public, not what is in them."""
 
-    list_display = ("id", "owner", "conversation_id", "created_at")
+    list_display = ("id", "owner", "in_conversation", "created_at")
     list_select_related = ("conversation__owner",)
     search_fields = ("conversation__owner__username__istartswith",)
     search_help_text = _("How the owner's name begins, or an id")
     id_fields = ("id", "conversation_id", "conversation__owner_id")
     ordering = ("-id",)
-    fields = ("id", "owner", "conversation_id", "created_at")
+    fields = ("id", "owner", "in_conversation", "created_at")
     help_texts = {
         "owner": _("Who made it public."),
-        "conversation_id": _("The conversation, as it was when it was shared."),
+        "in_conversation": _("The conversation, as it was when it was shared."),
         "created_at": _("When it was shared."),
     }
     actions = ("revoke",)
+
+    # Django names a foreign key's bare column in English, whatever it is called.
+    @admin.display(description=_("conversation"))
+    def in_conversation(self, share: Share) -> str:
+        return str(share.conversation_id)
 
     @admin.display(description=_("owner"))
     def owner(self, share: Share) -> str:
@@ -40,12 +46,14 @@ class ShareAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Revoke the selected shares"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, shares: QuerySet[Share]) -> None:
-        ended = list(shares)
-        for share in ended:
-            revoke_share(share.conversation_id)
+        actor = actor_of(request)
+        ended = sum(
+            revoke_share(share.conversation, actor=actor)
+            for share in shares.select_related("conversation")
+        )
         told = ngettext(
             "%(count)d share leads nowhere now.",
             "%(count)d shares lead nowhere now.",
-            len(ended),
+            ended,
         )
-        messages.info(request, told % {"count": len(ended)})
+        messages.info(request, told % {"count": ended})

@@ -8,8 +8,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from accounts.admin.actors import actor_of
 from chat.models import IdempotencyRecord, Turn
-from chat.services.stopping import stop_turn
+from chat.services.stopping import stop_for_owner
 from common.admin import ReadOnlyAdmin
 
 
@@ -73,9 +74,10 @@ class TurnAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Stop the selected turns"), permissions=["stop"])
     def stop(self, request: HttpRequest, turns: QuerySet[Turn]) -> None:
+        actor = actor_of(request)
         running = list(turns.filter(status=Turn.Status.RUNNING))
         for turn in running:
-            stop_turn(turn, reason=Turn.StopReason.PERSON)
+            stop_for_owner(turn, actor=actor)
         told = ngettext(
             "%(count)d turn was asked to stop.", "%(count)d turns were asked to stop.", len(running)
         )
@@ -86,14 +88,18 @@ class TurnAdmin(ReadOnlyAdmin):
 class IdempotencyRecordAdmin(ReadOnlyAdmin):
     """The kept answer is not shown: it is what was said."""
 
-    list_display = ("id", "sender", "operation", "turn_id", "created_at")
+    list_display = ("id", "sender", "operation", "begun", "created_at")
     search_fields = ("sender__istartswith",)
     search_help_text = _("How the sender begins, or an id")
     id_fields = ("id", "turn_id")
     ordering = ("-id",)
-    fields = ("id", "sender", "operation", "turn_id", "created_at")
+    fields = ("id", "sender", "operation", "begun", "created_at")
     help_texts = {
         "sender": _("Who sent the key."),
         "operation": _("What was asked for under it; another operation is refused."),
-        "turn_id": _("The turn that it began."),
+        "begun": _("The turn that it began."),
     }
+
+    @admin.display(description=_("turn"))
+    def begun(self, record: IdempotencyRecord) -> str:
+        return str(record.turn_id)

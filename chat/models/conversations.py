@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.db import models
@@ -28,6 +28,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         """Those that exist for `user`: the own ones."""
         return self.filter(owner=user)
 
+    def unfinished(self) -> ConversationQuerySet:
+        """Those that an import is still writing, or that it left when it was killed."""
+        return self.filter(importing_at__isnull=False)
+
     def due_for_search(self) -> ConversationQuerySet:
         """Those of which something was written that search does not find yet."""
         return self.filter(_DUE_FOR_SEARCH)
@@ -35,6 +39,16 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
     def due_for_title(self) -> ConversationQuerySet:
         """Those that nobody gave a title, and that went on since a title was last looked for."""
         return self.filter(_DUE_FOR_TITLE)
+
+
+_AllConversations = models.Manager.from_queryset(ConversationQuerySet)
+
+
+class _WholeConversations(_AllConversations["Conversation"]):
+    """What an import is still writing does not exist yet, for anybody."""
+
+    def get_queryset(self) -> ConversationQuerySet:
+        return cast("ConversationQuerySet", super().get_queryset().filter(importing_at=None))
 
 
 class Conversation(Record):
@@ -45,7 +59,8 @@ class Conversation(Record):
     `tokens` and `cost` (billionths of the currency unit) sum what its turns used. Search finds
     what was written up to `indexed_position`; `titled_position` is where it stood when a title was
     last looked for, `title_tries` how often a model was asked for one. `summary_due` is the newest
-    message of a branch that outgrew its model's window.
+    message of a branch that outgrew its model's window. `importing_at` is when an import that is
+    not through yet last wrote to it; `objects` leaves such out, `with_unfinished` has them all.
     """
 
     class TitleSource(models.TextChoices):
@@ -81,8 +96,10 @@ class Conversation(Record):
     updated_at = models.DateTimeField(_("last activity"), default=timezone.now, editable=False)
     # Names what it was imported from, among all that its owner imported.
     import_key = models.CharField(max_length=64, blank=True, editable=False)
+    importing_at = models.DateTimeField(null=True, editable=False)
 
-    objects = ConversationQuerySet.as_manager()
+    objects = _WholeConversations()
+    with_unfinished = _AllConversations()
 
     class Meta:
         verbose_name = _("conversation")
@@ -109,6 +126,12 @@ class Conversation(Record):
                 condition=models.Q(summary_due__isnull=False),
                 name="due_for_summary",
             ),
+            # What must show nowhere, and what is swept up.
+            models.Index(
+                fields=["importing_at"],
+                condition=models.Q(importing_at__isnull=False),
+                name="unfinished_imports",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -118,7 +141,12 @@ class Conversation(Record):
 class MessageQuerySet(models.QuerySet["Message"]):
     def visible_to(self, user: User) -> MessageQuerySet:
         """The messages of conversations that exist for `user`."""
-        return self.filter(conversation__owner=user)
+        return self.filter(conversation__owner=user, conversation__importing_at=None)
+
+    def of_whole(self) -> MessageQuerySet:
+        """Without those of conversations that an import is still writing."""
+        unfinished = Conversation.with_unfinished.unfinished()
+        return self.exclude(conversation__in=unfinished.values("pk"))
 
     def ended(self) -> MessageQuerySet:
         """Those that no turn is writing."""

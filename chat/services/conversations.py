@@ -6,18 +6,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
-from accounts.models import AuditAction
+from accounts.models import AuditAction, TargetKind
 from accounts.services import audit
 from accounts.services.callers import Caller
 from chat.models import Conversation, Message, Turn
 from chat.services import summaries
-from chat.services.search import forget_conversation
+from chat.services.search import forget_conversations
 from chat.turns.closing import forget_turns, tell_gone
 from common.db import write_transaction
-from common.errors import NotFound
+from common.errors import Invalid, NotFound
 from common.statements import update_returning
+from common.text import heading
 from models_registry.services.routing import resolve_model
 
 if TYPE_CHECKING:
@@ -41,7 +44,9 @@ def create_conversation(
     parameters: dict[str, Any] | None = None,
 ) -> Conversation:
     """A new one, with the model that was named or the default one. Raises NotFound for a model
-    that the caller may not use, ModelUnavailable where there is none."""
+    that the caller may not use, ModelUnavailable where there is none, Invalid for a title of which
+    nothing is seen."""
+    title = _titled(title)
     return Conversation.objects.create(
         owner=caller.user,
         title=title,
@@ -53,14 +58,16 @@ def create_conversation(
 
 
 def change_conversation(caller: Caller, conversation_id: UUID, **fields: Any) -> Conversation:
-    """Write the given fields and no others."""
+    """Write the given fields and no others. Raises NotFound, and Invalid for a title of which
+    nothing is seen."""
     if fields.get("model"):
         fields["model"] = resolve_model(caller.user, fields["model"]).name
     if "title" in fields:
-        fields |= {"title_source": _source_of(fields["title"]), "title_indexed": False}
+        title = _titled(fields["title"])
+        fields |= {"title": title, "title_source": _source_of(title), "title_indexed": False}
     if not fields:
         return conversation_of(caller, conversation_id)
-    where = {"id": conversation_id, "owner": caller.user.pk}
+    where = {"id": conversation_id, "owner": caller.user.pk, "importing_at": None}
     with write_transaction():
         conversation = update_returning(Conversation, where=where, changes=fields)
     if conversation is None:
@@ -71,11 +78,11 @@ def change_conversation(caller: Caller, conversation_id: UUID, **fields: Any) ->
 def delete_conversation(caller: Caller, conversation_id: UUID) -> None:
     """Delete a conversation with all its messages. A running turn is stopped and settled."""
     with write_transaction():
-        where = {"id": conversation_id, "owner": caller.user.pk}
+        where = {"id": conversation_id, "owner": caller.user.pk, "importing_at": None}
         conversation = update_returning(Conversation, where=where, raised={"epoch": 1})
         if conversation is None:
             raise NotFound()
-        _erase(conversation.pk)
+        _erase([conversation.pk])
 
 
 def delete_for_owner(conversation: Conversation, *, actor: User | None) -> None:
@@ -85,7 +92,7 @@ def delete_for_owner(conversation: Conversation, *, actor: User | None) -> None:
         audit.record(
             AuditAction.CONVERSATION_DELETED,
             actor=actor,
-            target=audit.Target("conversation", conversation.pk),
+            target=audit.Target(TargetKind.CONVERSATION, conversation.pk),
             after={"owner": str(conversation.owner_id)},
         )
 
@@ -93,22 +100,30 @@ def delete_for_owner(conversation: Conversation, *, actor: User | None) -> None:
 def delete_conversations_of(user: User) -> None:
     """Everything a person wrote here; part of the transaction that erases them."""
     # Locked before their turns: a turn that ends meanwhile takes both in this order, too.
-    mine = Conversation.objects.select_for_update().filter(owner=user).order_by("id")
-    for conversation_id in list(mine.values_list("id", flat=True)):
-        _erase(conversation_id)
+    mine = Conversation.with_unfinished.select_for_update().filter(owner=user).order_by("id")
+    ids = list(mine.values_list("id", flat=True))
+    for start in range(0, len(ids), settings.PURGE_ROWS_AT_ONCE):
+        _erase(ids[start : start + settings.PURGE_ROWS_AT_ONCE])
     for turn in Turn.objects.running().filter(user=user):
         transaction.on_commit(partial(tell_gone, forget_turns([turn])))
 
 
-def _erase(conversation_id: UUID) -> None:
-    turns = Turn.objects.filter(conversation=conversation_id)
-    ended = forget_turns(list(turns.running().select_for_update()))
+def _erase(ids: list[UUID]) -> None:
+    turns = Turn.objects.filter(conversation__in=ids)
+    ended = forget_turns(list(turns.running().select_for_update().order_by("id")))
     turns.update(conversation=None, message=None, text="", reasoning="")
-    summaries.forget_conversation(conversation_id)
-    Message.objects.filter(conversation=conversation_id).erase()
-    forget_conversation(conversation_id)
-    Conversation.objects.filter(pk=conversation_id).delete()
+    summaries.forget_conversations(ids)
+    Message.objects.filter(conversation__in=ids).erase()
+    forget_conversations(ids)
+    Conversation.with_unfinished.filter(pk__in=ids).delete()
     transaction.on_commit(partial(tell_gone, ended))
+
+
+def _titled(text: str) -> str:
+    title = heading(text)
+    if text and not title:
+        raise Invalid.field("title", _("A title is made of characters that are seen."))
+    return title
 
 
 def _source_of(title: str) -> str:

@@ -20,6 +20,7 @@ from chat.services.imports.own import FORMAT, VERSION
 from chat.services.messages import show_checkpoints
 from chat.streams.events import message_fields, timestamp
 from chat.turns import transcript
+from common.text import heading
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -99,7 +100,7 @@ def _json(fields: dict[str, Any]) -> bytes:
 def as_markdown(conversation: Conversation) -> Iterator[bytes]:
     """The active branch, to be read; then what was said on others. Messages are numbered as they
     stand in the transcript, so that those of other branches can say what they hang below."""
-    title = " ".join(conversation.title.split()) or _("Conversation")
+    title = heading(conversation.title) or _("Conversation")
     yield f"# {title}\n\n{timestamp(conversation.created_at)}\n".encode()
     if conversation.system_prompt:
         yield f"\n## {_('System prompt')}\n\n{conversation.system_prompt}\n".encode()

@@ -1,57 +1,46 @@
-"""Conversations from a file, stored for one person. A repeat adds nothing."""
+"""Conversations from a file, stored for one person. A repeat adds nothing.
+
+A long one is written batch by batch, so that others get to write in between. Until the last batch
+is there it is `unfinished`, which nobody sees; of one that never gets there the purge drops what
+there is.
+"""
 
 from __future__ import annotations
 
 import functools
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import Error, IntegrityError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from uuid_utils.compat import uuid7
 
+from accounts.models import User
 from chat.models import Conversation, Message
-from chat.services.imports.drafts import Imported
-from chat.services.imports.reading import ImportFile
+from chat.models.conversations import ConversationQuerySet, MessageQuerySet
+from chat.services.imports.drafts import Draft, Imported
+from chat.services.imports.reading import read_file
 from chat.services.imports.trees import Placed, placed
-from common import disk
+from common import disk, purging
 from common.db import release_connection, write_transaction
-from common.errors import AppError, NotFound, RateLimited
+from common.errors import AppError, NotFound, RateLimited, Unavailable
 from common.statements import insert_rows
 from models_registry.services.routing import resolve_model
 
 if TYPE_CHECKING:
-    from accounts.models import User
     from accounts.services.callers import Caller
 
-# Columns that are stored as the draft has them.
-_AS_DRAFTED = (
-    "role",
-    "content",
-    "reasoning",
-    "status",
-    "model",
-    "fallback",
-    "prompt_tokens",
-    "completion_tokens",
-    "cost",
-    "usage_estimated",
-    "seconds",
-    "context",
-    "error_code",
-    "error_detail",
-    "edited_at",
-    "rating",
-    "comment",
-    "tool_calls",
-    "sources",
-)
+# What a file says of a message's place is worked out; the rest is stored as the draft has it.
+_PLACE = {"key", "parent", "at", "position", "ended_position"}
+_AS_DRAFTED = tuple(each.name for each in fields(Draft) if each.name not in _PLACE)
 _COLUMNS = (
     "id",
     "conversation",
@@ -63,8 +52,18 @@ _COLUMNS = (
 )
 
 
+_Row = tuple[Any, ...]
+_CONTENT, _REASONING, _CALLS, _SOURCES = map(
+    _COLUMNS.index, ("content", "reasoning", "tool_calls", "sources")
+)
+LEAVES_FIRST = "-position"
+# Of the time after which the purge begins: what is being committed then, or was timed by a clock
+# that is slow, must have been given up before.
+_ALIVE = 0.9
+
+
 @dataclass(slots=True)
-class Outcome:
+class OneImported:
     """What came of one conversation of a file. `left_out`: messages that could not be placed."""
 
     id: UUID
@@ -75,10 +74,10 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Summary:
+class FileImported:
     """What came of a file, in its order."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[OneImported] = field(default_factory=list)
 
     def as_fields(self) -> dict[str, Any]:
         added = [each for each in self.outcomes if each.added]
@@ -93,17 +92,18 @@ class Summary:
         }
 
 
-def import_file(caller: Caller, raw: bytes) -> Summary:
+def import_file(caller: Caller, raw: bytes) -> FileImported:
     """Store what `raw` holds that this person does not have yet, all of it or, where the file is
     refused, nothing. Raises Invalid, PayloadTooLarge, RateLimited, Unavailable (no room)."""
     disk.check_room()
     release_connection()
     with _slot():
-        found = ImportFile(raw)
+        found = read_file(raw)
         names: dict[str, str] = {}
-        summary = Summary()
+        summary = FileImported()
         met: set[str] = set()
-        for each in found:
+        while found:
+            each = found.popleft()  # and its memory is free once it is stored
             if each.key in met:  # the same one twice in a file: the first counts
                 continue
             met.add(each.key)
@@ -139,7 +139,7 @@ def _usable(user: User, name: str, known: dict[str, str]) -> str:
     return known.get(name, "")
 
 
-def _there(user: User, found: Imported) -> Outcome | None:
+def _there(user: User, found: Imported) -> OneImported | None:
     """What this person has already: the very conversation, or what an earlier import made of it.
 
     Spares the work; that there are never two is `imported_once`.
@@ -148,27 +148,93 @@ def _there(user: User, found: Imported) -> Outcome | None:
     there = mine.filter(import_key=found.key).first()
     if there is None and (own_id := _as_id(found.own_id)) is not None:
         there = mine.filter(pk=own_id).first()
-    return Outcome(there.pk, there.title, added=False) if there else None
+    return OneImported(there.pk, there.title, added=False) if there else None
 
 
-def _store(user: User, found: Imported) -> Outcome:
+def _store(user: User, found: Imported) -> OneImported:
     tree = placed(found.messages, newest=found.newest)
-    now = timezone.now()
-    conversation = _conversation(user, found, tree, now=now)
-    rows = _rows(conversation, tree, now=conversation.created_at)
+    conversation = _conversation(user, found, tree, now=timezone.now())
     try:
-        with write_transaction():
-            conversation.save(force_insert=True)
-            insert_rows(Message, _COLUMNS, rows)
+        _write(conversation, _batches(_rows(conversation, tree)))
     except IntegrityError as error:
         there = _there(user, found)
         if there is None:  # the person was erased meanwhile
             raise NotFound from error
         return there
     left_out = len(found.messages) - len(tree)
-    return Outcome(
+    return OneImported(
         conversation.pk, conversation.title, added=True, messages=len(tree), left_out=left_out
     )
+
+
+def _write(conversation: Conversation, batches: Iterator[list[_Row]]) -> None:
+    """All of it or nothing. Raises IntegrityError where the same was imported meanwhile or the
+    person was erased, NotFound where that happened between two batches, Unavailable where so much
+    time went by between two that the purge may have taken the first ones."""
+    batch = next(batches, [])
+    following = next(batches, None)
+    is_long = following is not None
+    try:
+        if is_long:
+            with write_transaction():
+                _begin(conversation)
+        while following is not None:
+            with write_transaction():
+                _go_on(conversation)
+                insert_rows(Message, _COLUMNS, batch)
+            batch, following = following, next(batches, None)
+        with write_transaction():
+            if is_long:
+                _go_on(conversation)
+            conversation.save(force_insert=not is_long, force_update=is_long)
+            insert_rows(Message, _COLUMNS, batch)
+    except Exception:
+        if is_long:
+            with suppress(Error):  # the purge will
+                _discard(conversation.pk)
+        raise
+
+
+def _begin(conversation: Conversation) -> None:
+    """Nothing in it that any job would look for, were it not hidden: a process of an older version
+    beside this one knows of no hidden ones (F18). The last save writes every column."""
+    Conversation(
+        id=conversation.pk,
+        owner=conversation.owner,
+        importing_at=timezone.now(),
+        archived=True,
+        title_indexed=True,
+    ).save(force_insert=True)
+
+
+def _go_on(conversation: Conversation) -> None:
+    """Lock it and show that this import is alive. Once silent for too long it never is again: the
+    purge drops its messages before it drops the conversation."""
+    now = timezone.now()
+    oldest = now - timedelta(seconds=settings.IMPORT_SILENT_SECONDS * _ALIVE)
+    mine = Conversation.with_unfinished.filter(pk=conversation.pk, importing_at__gte=oldest)
+    if mine.update(importing_at=now):
+        return
+    if not User.objects.filter(pk=conversation.owner_id).exists():
+        raise NotFound
+    raise Unavailable(_("The import stood still for too long. Try again."))
+
+
+def _discard(conversation_id: UUID) -> None:
+    mine = Conversation.with_unfinished.unfinished().filter(pk=conversation_id)
+    purging.drop(partial(messages_of, mine), by=MessageQuerySet.erase, order=LEAVES_FIRST)
+    purging.drop(lambda: mine)
+
+
+def abandoned() -> ConversationQuerySet:
+    """Conversations that no import goes on writing: it was killed."""
+    before = timezone.now() - timedelta(seconds=settings.IMPORT_SILENT_SECONDS)
+    return Conversation.with_unfinished.filter(importing_at__lt=before)
+
+
+def messages_of(conversations: ConversationQuerySet) -> MessageQuerySet:
+    """To be dropped LEAVES_FIRST: each stands before those that hang below it."""
+    return Message.objects.filter(conversation__in=conversations)
 
 
 def _conversation(
@@ -199,28 +265,43 @@ def _conversation(
     )
 
 
-def _rows(
-    conversation: Conversation, tree: list[Placed], *, now: datetime
-) -> list[tuple[Any, ...]]:
+def _rows(conversation: Conversation, tree: list[Placed]) -> Iterator[_Row]:
     ids: list[UUID] = []
-    rows: list[tuple[Any, ...]] = []
     times: list[datetime] = []
     for each in tree:
         parent = each.parent
         ids.append(uuid7())
-        times.append(each.draft.at or (now if parent is None else times[parent]))
-        rows.append(
-            (
-                ids[-1],
-                conversation.pk,
-                None if parent is None else ids[parent],
-                times[-1],
-                each.position,
-                each.ended_position,
-                *(getattr(each.draft, name) for name in _AS_DRAFTED),
-            )
+        before = conversation.created_at if parent is None else times[parent]
+        times.append(each.draft.at or before)
+        yield (
+            ids[-1],
+            conversation.pk,
+            None if parent is None else ids[parent],
+            times[-1],
+            each.position,
+            each.ended_position,
+            *(getattr(each.draft, name) for name in _AS_DRAFTED),
         )
-    return rows
+
+
+def _batches(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
+    """So much at a time that nobody waits for long who wants to write, too (F7)."""
+    batch: list[_Row] = []
+    room = settings.IMPORT_CHARACTERS_AT_ONCE
+    for row in rows:
+        size = _size(row)
+        if batch and (len(batch) == settings.IMPORT_ROWS_AT_ONCE or size > room):
+            yield batch
+            batch, room = [], settings.IMPORT_CHARACTERS_AT_ONCE
+        batch.append(row)
+        room -= size
+    if batch:
+        yield batch
+
+
+def _size(row: _Row) -> int:
+    lists = sum(len(str(each)) for name in (_CALLS, _SOURCES) for each in row[name])
+    return len(row[_CONTENT]) + len(row[_REASONING]) + lists
 
 
 def _as_id(text: str) -> UUID | None:

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from accounts.models import AuditAction, User
+from accounts.models import AuditAction, TargetKind, User
 from accounts.services import audit
 from chat.models import Conversation, Message
 from common.db import write_transaction
@@ -47,7 +47,6 @@ def read(conversation_id: UUID, *, actor: User, reason: str, before: int | None 
     """
     if not may_read(actor):
         raise PermissionDenied
-    reason = checked_reason(reason)
     found = Conversation.objects.select_related("owner").filter(pk=conversation_id).first()
     if found is None:
         raise NotFound
@@ -81,12 +80,28 @@ def record_reading(
     before: int | None = None,
 ) -> None:
     """Note in the audit trail who reads these, and why. `actor` None is the command line: whoever
-    has it needs no right here."""
+    has it needs no right here, and may leave the reason out. Raises Invalid for one that tells
+    nothing."""
+    if reason or actor:
+        reason = checked_reason(reason)
     with write_transaction():
         for each in conversations:
             audit.record(
                 AuditAction.CONVERSATION_READ,
                 actor=actor,
-                target=audit.Target("conversation", each.pk),
+                target=audit.Target(TargetKind.CONVERSATION, each.pk),
                 after={"reason": reason, "owner": str(each.owner_id), "before": before},
             )
+
+
+def record_titles(count: int, *, owner: User | None, reason: str) -> None:
+    """The same where the command line lists titles: of `owner`'s conversations, or everybody's."""
+    if reason:
+        reason = checked_reason(reason)
+    with write_transaction():
+        audit.record(
+            AuditAction.CONVERSATION_TITLES,
+            actor=None,
+            target=audit.person(owner) if owner else audit.NOTHING,
+            after={"reason": reason, "titles": count},
+        )

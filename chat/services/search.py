@@ -141,9 +141,9 @@ def forget_messages(ids: Collection[UUID]) -> None:
     SearchPiece.objects.filter(message__in=ids).delete()
 
 
-def forget_conversation(conversation_id: UUID) -> None:
-    """Part of the transaction that deletes it."""
-    SearchPiece.objects.filter(conversation=conversation_id).delete()
+def forget_conversations(ids: Collection[UUID]) -> None:
+    """Part of the transaction that deletes them."""
+    SearchPiece.objects.filter(conversation__in=ids).delete()
 
 
 def forget_deleted_words() -> None:

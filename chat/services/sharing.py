@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 from django.db.models.functions import Length
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.models import AuditAction, TargetKind
+from accounts.services import audit
 from chat.models import Conversation, Message, Share
 from chat.services.conversations import conversation_of
 from chat.streams.events import timestamp
@@ -20,8 +22,10 @@ from common.db import write_transaction
 from common.digests import digest
 from common.errors import Conflict, NotFound
 from common.markdown import as_html
+from common.text import heading
 
 if TYPE_CHECKING:
+    from accounts.models import User
     from accounts.services.callers import Caller
 
 _TOKEN_BYTES = 16
@@ -45,7 +49,7 @@ def share_conversation(caller: Caller, conversation_id: UUID) -> str:
             conversation=conversation,
             defaults={
                 "digest": digest(token),
-                "title": conversation.title,
+                "title": heading(conversation.title),
                 "turns": turns,
                 "created_at": timezone.now(),
             },
@@ -55,7 +59,7 @@ def share_conversation(caller: Caller, conversation_id: UUID) -> str:
 
 def unshare_conversation(caller: Caller, conversation_id: UUID) -> None:
     """The link, if there is one, leads nowhere from now on. Raises NotFound."""
-    revoke_share(conversation_of(caller, conversation_id).pk)
+    _revoke(conversation_of(caller, conversation_id).pk)
 
 
 def shares_of(caller: Caller) -> QuerySet[Share]:
@@ -63,9 +67,25 @@ def shares_of(caller: Caller) -> QuerySet[Share]:
     return Share.objects.visible_to(caller.user).defer("turns")
 
 
-def revoke_share(conversation_id: UUID) -> None:
+def revoke_share(conversation: Conversation, *, actor: User | None) -> bool:
+    """What an operator does, and the audit trail keeps; False where nothing was shared. `actor`
+    None is the command line."""
     with write_transaction():
-        Share.objects.filter(conversation=conversation_id).delete()
+        if not _revoke(conversation.pk):
+            return False
+        audit.record(
+            AuditAction.SHARE_REVOKED,
+            actor=actor,
+            target=audit.Target(TargetKind.CONVERSATION, conversation.pk),
+            after={"owner": str(conversation.owner_id)},
+        )
+    return True
+
+
+def _revoke(conversation_id: UUID) -> bool:
+    with write_transaction():
+        ended, _tables = Share.objects.filter(conversation=conversation_id).delete()
+    return bool(ended)
 
 
 def shared_under(token: str) -> Share:
@@ -79,16 +99,13 @@ def shared_under(token: str) -> Share:
 def _snapshot(conversation: Conversation) -> list[dict[str, Any]]:
     tree = transcript.links(conversation.pk)
     ids = transcript.path(tree, next(reversed(tree), None))
-    found = Message.objects.filter(conversation=conversation, role__in=_SHOWN)
-    found = found.ended().exclude(content="")
-    wanted = set(ids)
-    sizes = found.annotate(size=Length("content")).values_list("id", "size")
-    size = sum(each for message_id, each in sizes if message_id in wanted)
+    found = Message.objects.filter(pk__in=ids, role__in=_SHOWN).ended().exclude(content="")
+    size = found.aggregate(size=Sum(Length("content"), default=0))["size"]
     if not size:
         raise Conflict(_("There is nothing to share in this conversation yet."))
     if size > settings.SHARE_CHARACTERS:
         raise Conflict(_("This conversation is too long to be shared."))
-    return [_turn(each) for each in found.order_by("position") if each.pk in wanted]
+    return [_turn(each) for each in found.order_by("position")]
 
 
 def _turn(message: Message) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def statistics(*, days: int) -> dict[str, Any]:
         "people_active": everyone.active,
         **{f"people_{role}": count for role, count in everyone.by_role.items()},
         "conversations": Conversation.objects.count(),
-        "messages": Message.objects.count(),
+        "messages": Message.objects.of_whole().count(),
         "models": ChatModel.objects.filter(owner=None).enabled().count(),
         "models_personal": ChatModel.objects.exclude(owner=None).count(),
         "turns_running": Turn.objects.running().count(),

@@ -9,6 +9,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.models import AuditAction, TargetKind
+from accounts.services import audit
 from chat.models import Conversation, Message, Turn
 from chat.streams.events import TurnRef
 from chat.streams.hub import hub
@@ -19,6 +21,7 @@ from common.db import write_transaction
 from common.errors import NotFound
 
 if TYPE_CHECKING:
+    from accounts.models import User
     from accounts.services.callers import Caller
 
 
@@ -34,13 +37,26 @@ def request_stop(caller: Caller, message_id: UUID) -> TurnRef | None:
     return ref_of(turn)
 
 
-def stop_turn(turn: Turn, *, reason: str) -> None:
-    """Mark the turn and nudge its owner, who reads the mark within a second anyway."""
+def stop_for_owner(turn: Turn, *, actor: User | None) -> None:
+    """What an operator does, and the audit trail keeps once. `actor` None is the command line."""
     with write_transaction():
-        Turn.objects.running().filter(pk=turn.pk, stop_requested_at=None).update(
-            stop_requested_at=timezone.now(), stop_reason=reason
-        )
+        if stop_turn(turn, reason=Turn.StopReason.PERSON):
+            audit.record(
+                AuditAction.TURN_STOPPED,
+                actor=actor,
+                target=audit.Target(TargetKind.TURN, turn.pk),
+                after={"owner": turn.user_id, "conversation": turn.conversation_id},
+            )
+
+
+def stop_turn(turn: Turn, *, reason: str) -> bool:
+    """Mark the turn and nudge its owner, who reads the mark within a second anyway. False where it
+    has ended, or was marked before."""
+    with write_transaction():
+        unmarked = Turn.objects.running().filter(pk=turn.pk, stop_requested_at=None)
+        marked = unmarked.update(stop_requested_at=timezone.now(), stop_reason=reason)
         transaction.on_commit(lambda: _nudge(turn, reason))
+    return bool(marked)
 
 
 def stop_turns_of(model_ids: Collection[UUID]) -> None:

@@ -87,9 +87,9 @@ def forget_messages(ids: Collection[UUID]) -> None:
     Summary.objects.filter(message__in=ids).delete()
 
 
-def forget_conversation(conversation_id: UUID) -> None:
-    """Part of the transaction that deletes it."""
-    Summary.objects.filter(conversation=conversation_id).delete()
+def forget_conversations(ids: Collection[UUID]) -> None:
+    """Part of the transaction that deletes them."""
+    Summary.objects.filter(conversation__in=ids).delete()
 
 
 # -- what is to be done ------------------------------------------------------------------------
@@ -199,7 +199,6 @@ def _shortened(plan: _Plan, text: str, most: int) -> str:
 
 def _keep(plan: _Plan, base: Summary | None, portion: list[_Said], text: str) -> Summary | None:
     """Store it, unless what it tells of was changed or deleted while the model wrote."""
-    text = text.rpartition("</think>")[2].strip()
     while (size := plan.size(text)) > plan.most:
         text = text[: len(text) * plan.most // size].rstrip()
     if not text:

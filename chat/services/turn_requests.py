@@ -26,7 +26,7 @@ from chat.turns.asking import (
     lock_conversation,
 )
 from chat.turns.closing import ref_of
-from chat.turns.idempotency import Claim
+from chat.turns.idempotency import NEWEST, Claim
 from chat.turns.prepare import begin_stateless, choose_model
 from common import rates
 from common.db import write_transaction
@@ -70,7 +70,7 @@ def send_message(
         f"send:{conversation_id}",
         {
             "content": content,
-            "parent_id": "newest" if isinstance(parent_id, Unset) else parent_id,
+            "parent_id": NEWEST if isinstance(parent_id, Unset) else parent_id,
             "parameters": parameters or {},
         },
         model,

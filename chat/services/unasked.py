@@ -63,7 +63,7 @@ class UnaskedJob(Generic[Claimed]):
 async def written(asked: Asked, messages: list[dict[str, Any]], *, purpose: str) -> str:
     """What the model writes, "" when it was refused, failed or took UNASKED_TURN_SECONDS.
 
-    Runs on the runner's loop.
+    Without the thoughts that some put before it. Runs on the runner's loop.
     """
     try:
         async with asyncio.timeout(settings.UNASKED_TURN_SECONDS):
@@ -76,7 +76,7 @@ async def written(asked: Asked, messages: list[dict[str, Any]], *, purpose: str)
     message = answer.message
     if message is None or message["status"] != Turn.Status.COMPLETE:
         return ""
-    return str(message["content"])
+    return str(message["content"]).rpartition("</think>")[2].strip()
 
 
 def _begin(asked: Asked, messages: list[dict[str, Any]], purpose: str) -> TurnRef:

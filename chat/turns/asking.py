@@ -42,7 +42,7 @@ def lock_conversation(
     """Lock the caller's conversation and take positions in it, in one UPDATE."""
     conversation = update_returning(
         Conversation,
-        where={"id": conversation_id, "owner": caller.user.pk},
+        where={"id": conversation_id, "owner": caller.user.pk, "importing_at": None},
         changes={"updated_at": timezone.now()},
         raised={"last_position": messages, "message_count": messages},
     )

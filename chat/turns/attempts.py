@@ -20,7 +20,7 @@ from chat.errors import TurnCutOff
 from chat.models import Turn
 from chat.streams.hub import hub
 from chat.turns import tools
-from chat.turns.jobs import Outcome
+from chat.turns.jobs import PhaseOutcome
 from common.errors import AppError, Internal
 from models_registry import cooldown
 from models_registry.errors import (
@@ -49,9 +49,9 @@ logger = structlog.get_logger(__name__)
 _BROKE_OFF = (ProviderCut, ProviderTimeout, ProviderUnreachable)
 
 
-async def provider_phase(turn: RunningTurn) -> Outcome:
-    """Get an answer into the log. Never raises: every end is an `Outcome`."""
-    outcome = Outcome()
+async def provider_phase(turn: RunningTurn) -> PhaseOutcome:
+    """Get an answer into the log. Never raises: every end is a `PhaseOutcome`."""
+    outcome = PhaseOutcome()
     try:
         async with asyncio.timeout(settings.TURN_SECONDS):
             await _converse(turn, outcome)
@@ -72,7 +72,7 @@ async def provider_phase(turn: RunningTurn) -> Outcome:
     return outcome
 
 
-def settle_cut(turn: RunningTurn, outcome: Outcome) -> None:
+def settle_cut(turn: RunningTurn, outcome: PhaseOutcome) -> None:
     """What it means that the phase was ended from outside."""
     if turn.cut == Turn.StopReason.SHUTDOWN:
         outcome.status, outcome.error = Turn.Status.INTERRUPTED, TurnCutOff()
@@ -80,13 +80,13 @@ def settle_cut(turn: RunningTurn, outcome: Outcome) -> None:
         outcome.status, outcome.error = Turn.Status.STOPPED, None
 
 
-def _fail(turn: RunningTurn, outcome: Outcome, error: AppError) -> None:
+def _fail(turn: RunningTurn, outcome: PhaseOutcome, error: AppError) -> None:
     outcome.error = error
     broke_off = turn.log.last_seq > 0 and isinstance(error, _BROKE_OFF)
     outcome.status = Turn.Status.INTERRUPTED if broke_off else Turn.Status.FAILED
 
 
-async def _converse(turn: RunningTurn, outcome: Outcome) -> None:
+async def _converse(turn: RunningTurn, outcome: PhaseOutcome) -> None:
     """Rounds of answer and tool calls; one round where the turn brings no tools."""
     job = turn.job
     request = replace(job.request, tools=tools.schemas(job.tools) or job.request.tools)
@@ -109,7 +109,7 @@ async def _converse(turn: RunningTurn, outcome: Outcome) -> None:
 
 
 async def _ask_in_order(
-    turn: RunningTurn, outcome: Outcome, routes: list[Route], request: ChatRequest
+    turn: RunningTurn, outcome: PhaseOutcome, routes: list[Route], request: ChatRequest
 ) -> tools.Collected:
     """Ask the models in order until one answers; raises what the last one failed with."""
     failure: AppError = ModelUnavailable()
@@ -133,7 +133,7 @@ async def _ask_in_order(
 
 
 async def _try(
-    turn: RunningTurn, outcome: Outcome, route: Route, request: ChatRequest
+    turn: RunningTurn, outcome: PhaseOutcome, route: Route, request: ChatRequest
 ) -> tools.Collected | ProviderError:
     """One try with its verdict told to the cool-down: what came, or why it failed."""
     # Of its own: what an earlier try began must not be glued to it (F14).
@@ -175,7 +175,7 @@ def _pause(error: ProviderError, attempt: int) -> float | None:
 
 async def _ask(
     turn: RunningTurn,
-    outcome: Outcome,
+    outcome: PhaseOutcome,
     route: Route,
     request: ChatRequest,
     collected: tools.Collected,
@@ -215,7 +215,7 @@ def _most(asked: int | None, limit: int | None) -> int | None:
 
 
 def _take(
-    turn: RunningTurn, outcome: Outcome, event: ProviderEvent, collected: tools.Collected
+    turn: RunningTurn, outcome: PhaseOutcome, event: ProviderEvent, collected: tools.Collected
 ) -> None:
     log = turn.log
     match event:
@@ -237,7 +237,7 @@ def _take(
     hub.changed(log)
 
 
-def _count(outcome: Outcome, usage: Usage | None) -> None:
+def _count(outcome: PhaseOutcome, usage: Usage | None) -> None:
     outcome.usage = _sum(outcome.usage, usage)
     if usage is not None:
         outcome.uncounted = None

@@ -44,7 +44,7 @@ class PreparedTurn:
 
 
 @dataclass(slots=True)
-class Outcome:
+class PhaseOutcome:
     """How the provider phase ended, as far as the provider and its watcher know."""
 
     status: str = Turn.Status.COMPLETE
@@ -78,7 +78,7 @@ class RunningTurn:
     closing: bool = False
     read: bool = False
     unread_since: float | None = None
-    phase: asyncio.Task[Outcome] | None = None
+    phase: asyncio.Task[PhaseOutcome] | None = None
     timer: asyncio.Timeout | None = None
 
     def end_phase(self, reason: str) -> None:

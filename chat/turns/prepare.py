@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -91,6 +91,8 @@ def context_of(
     route = asked.routes[0]
     path, found = transcript.history(conversation.id, leaf, recent)
     room = asked.room
+    # Each text once, however many summaries are tried: the conversation is locked meanwhile.
+    counted = cache(partial(count, encoding=route.encoding))
 
     def build(history: Iterator[Past], recap: Recap | None) -> Context:
         return build_context(
@@ -99,7 +101,7 @@ def context_of(
             history=history,
             history_length=len(path),
             room=room,
-            count=partial(count, encoding=route.encoding),
+            count=counted,
             recap=recap,
         )
 

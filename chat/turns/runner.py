@@ -124,12 +124,13 @@ class Runner:
         self._tasks.add(task)
 
         def forget(done: asyncio.Task[None]) -> None:
-            self._tasks.discard(done)
-            self.turns.pop(turn.job.ref.turn_id, None)
-            self._places.give_back(turn.job.ref.turn_id)
-            hub.let_go(turn.log)
             if not done.cancelled() and (error := done.exception()):
                 logger.error("turn_task_died", exc_info=error)
+            self._tasks.discard(done)
+            self._places.give_back(turn.job.ref.turn_id)
+            hub.let_go(turn.log)
+            # Last: who no longer finds it among the turns finds everything else done.
+            self.turns.pop(turn.job.ref.turn_id, None)
 
         task.add_done_callback(forget)
 

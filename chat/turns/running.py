@@ -16,7 +16,7 @@ from chat.streams.stored import fill, stored_turn
 from chat.turns.attempts import provider_phase, settle_cut
 from chat.turns.closing import close_turn
 from chat.turns.finish import Ended, Ending, finish_turn
-from chat.turns.jobs import Outcome
+from chat.turns.jobs import PhaseOutcome
 from common import metrics
 from common.db import in_thread
 from common.errors import Internal, Unavailable
@@ -48,7 +48,7 @@ async def run_turn(turn: RunningTurn, executor: ThreadPoolExecutor) -> None:
     hub.changed(turn.log)
 
 
-async def _end(turn: RunningTurn, outcome: Outcome, executor: ThreadPoolExecutor) -> None:
+async def _end(turn: RunningTurn, outcome: PhaseOutcome, executor: ThreadPoolExecutor) -> None:
     ended = await _finish(_ending(turn, outcome), executor)
     if ended is None:
         # Somebody else ended it. Their end is in the row.
@@ -58,7 +58,7 @@ async def _end(turn: RunningTurn, outcome: Outcome, executor: ThreadPoolExecutor
         _measure(turn, ended)
 
 
-async def _phase(turn: RunningTurn) -> Outcome:
+async def _phase(turn: RunningTurn) -> PhaseOutcome:
     """The provider phase in a task of its own, which is all that a stop or a drain cancels."""
     turn.phase = asyncio.get_running_loop().create_task(provider_phase(turn))
     if turn.cut:  # stopped before it began
@@ -68,12 +68,12 @@ async def _phase(turn: RunningTurn) -> Outcome:
     except asyncio.CancelledError:
         # Cancelled before its first step, it never entered its own `try`; or by something in it
         # that nobody asked to.
-        outcome = Outcome(status=Turn.Status.FAILED, error=Internal())
+        outcome = PhaseOutcome(status=Turn.Status.FAILED, error=Internal())
         settle_cut(turn, outcome)
         return outcome
 
 
-def _ending(turn: RunningTurn, outcome: Outcome) -> Ending:
+def _ending(turn: RunningTurn, outcome: PhaseOutcome) -> Ending:
     job, log = turn.job, turn.log
     asked = job.routes[0]
     uncounted = outcome.uncounted

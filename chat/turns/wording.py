@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from common.text import printable
+from common.text import heading
 
 _READ_CHARACTERS = 2_000
 _TITLE_CHARACTERS = 80
@@ -16,27 +16,24 @@ _QUOTES = "\"'“”‘’„«»‹›「」『』《》*_ "  # noqa: RUF001
 
 
 def cleaned_title(text: str) -> str:
-    """The title in a model's answer: one short line, without thoughts, Markdown and quotes.
+    """The title in a model's answer: one short line, without Markdown and quotes.
 
     "" where there is none.
     """
-    said = text.rpartition("</think>")[2].strip()[:_READ_CHARACTERS]
+    said = text[:_READ_CHARACTERS]
     line = next(filter(None, (_plain(line) for line in said.splitlines())), "")
     return _cut(line)
 
 
 def first_words(text: str) -> str:
     """The title of a conversation that begins with `text`, where no model wrote one."""
-    return _cut(_one_line(text[:_READ_CHARACTERS]))
+    return _cut(heading(text[:_READ_CHARACTERS]))
 
 
 def _plain(line: str) -> str:
     line = _EMPHASIS.sub("", _LINK.sub(r"\1", line)).strip().lstrip("#>-•").strip(_QUOTES)
-    return _one_line(_LABEL.sub("", line)).strip(_QUOTES).rstrip("。. ").strip(_QUOTES)
-
-
-def _one_line(text: str) -> str:
-    return printable(" ".join(text.split()))
+    bare = heading(_LABEL.sub("", line)).strip(_QUOTES).rstrip("。. ").strip(_QUOTES)
+    return heading(bare)  # behind quotes there may be nothing to see
 
 
 def _cut(line: str) -> str:

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import Serializer
 
-from common import errors, lifecycle, rates, sources
+from common import errors, lifecycle, rates, request_log, sources
 from common.addresses import address_key, client_address
 from common.db import in_thread
 from common.languages import speak
@@ -38,6 +38,8 @@ logger = structlog.get_logger(__name__)
 LAST_WORD_SECONDS = 1.0
 GONE_SECONDS = 4.0
 MINUTE = 60
+# What is said of a connection that ended without a word (RFC 6455).
+NO_WORD = 1006
 
 
 class Identity(Protocol):
@@ -86,6 +88,8 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
         self.tasks: set[asyncio.Task[None]] = set()
         self.is_closing = False
         self.is_open = False
+        self.accepted_at: float | None = None
+        self.close_code = NO_WORD
         self.bucket = Bucket(
             rate=settings.SOCKET_FRAMES_PER_SECOND, burst=settings.SOCKET_FRAME_BURST
         )
@@ -103,6 +107,7 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
             pass
         finally:
             sockets.leave()
+            self.log_end()
             await self.clear()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
@@ -113,6 +118,8 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
             case "websocket.receive":
                 await self.received(message.get("text"))
             case "websocket.disconnect":
+                if self.close_code == NO_WORD:
+                    self.close_code = message.get("code") or NO_WORD
                 raise StopConsumer
 
     async def clear(self) -> None:
@@ -140,12 +147,35 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
             if refusal is None:
                 raise
             await self.refuse(refusal)
-        await self.accept(self.subprotocol if offered else None)
+        await self.admit(self.identity.user_id)
         self.outbox = Outbox(self.say, on_slow=self.too_slow)
         self.is_open = True
         if oldest := sockets.add(self.identity.user_id, self):
             oldest.finish(4409)
         self.opened()
+
+    async def admit(self, user_id: UUID | None) -> None:
+        """Accept the handshake; of a stranger too, who is told why and closed."""
+        offered = self.scope.get("subprotocols")
+        await self.accept(self.subprotocol if offered else None)
+        self.user_id, self.accepted_at = user_id, self.loop.time()
+        request_log.opened(
+            self.scope["path"],
+            user_id=user_id,
+            address=client_address(self.scope),
+            request_id=self.request_id,
+        )
+
+    def log_end(self) -> None:
+        if self.accepted_at is None:
+            return
+        request_log.closed(
+            self.scope["path"],
+            self.close_code,
+            seconds=self.loop.time() - self.accepted_at,
+            user_id=self.user_id,
+            request_id=self.request_id,
+        )
 
     async def deny(self, refusal: errors.AppError) -> None:
         """Answer the handshake with a status. Raises StopConsumer."""
@@ -166,10 +196,10 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
         try:
             with suppress(OSError, TimeoutError):
                 async with asyncio.timeout(LAST_WORD_SECONDS):
-                    offered = self.scope.get("subprotocols")
-                    await self.accept(self.subprotocol if offered else None)
+                    await self.admit(None)
                     text = orjson.dumps(error_frame(refusal, None)).decode()
                     await self.say({"type": "websocket.send", "text": text})
+                    self.close_code = 4401
                     await self.say({"type": "websocket.close", "code": 4401})
             await self.gone()
         finally:
@@ -259,6 +289,7 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
         if self.is_closing or not self.is_open:
             return
         self.is_closing = True
+        self.close_code = code
         sockets.discard(self.identity.user_id, self)
         for task in self.tasks - {asyncio.current_task()}:
             task.cancel()
@@ -271,6 +302,7 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
     def too_slow(self) -> None:
         """The peer takes nothing: say 4408 if that gets through, then drop it (W6)."""
         self.is_closing = True
+        self.close_code = 4408
         for task in self.tasks:
             task.cancel()
         self.spawn(self.drop(), asked=False)

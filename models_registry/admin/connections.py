@@ -19,7 +19,7 @@ from models_registry.admin.base import RegistryAdmin, ServiceForm
 from models_registry.models import Connection, EnvironmentProvider
 from models_registry.models.connection import SYSTEM
 from models_registry.services import connections
-from models_registry.services.connection_tests import Outcome, check_connection
+from models_registry.services.connection_tests import ConnectionCheck, check_connection
 from models_registry.services.discovery import discover
 
 
@@ -143,7 +143,9 @@ class ConnectionAdmin(RegistryAdmin):
             lambda row: connections.set_enabled([row], actor=actor, enabled=enabled),
         )
 
-    def _worked(self, request: HttpRequest, connection: Connection, outcome: Outcome) -> bool:
+    def _worked(
+        self, request: HttpRequest, connection: Connection, outcome: ConnectionCheck
+    ) -> bool:
         if not outcome.ok:
             self.message_user(request, f"{connection.name}: {outcome.detail}", messages.ERROR)
         return outcome.ok

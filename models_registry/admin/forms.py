@@ -14,7 +14,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from accounts.models import User
+from accounts.models import Role, User
 from accounts.names import EMAIL_CHARACTERS
 from accounts.services.people import find
 from common.admin import RowsField
@@ -47,10 +47,15 @@ class PriceField(forms.DecimalField):
         return None if amount is None else int(Decimal(amount) * BILLION)
 
 
+class RolesField(RowsField):
+    def label_from_instance(self, role: Group) -> str:
+        return Role.told(role.name)
+
+
 class ModelForm(ServiceForm):
     input_price = PriceField(label=_("Input price"))
     output_price = PriceField(label=_("Output price"))
-    roles = RowsField(
+    roles = RolesField(
         Group.objects.order_by("name"),
         label=_("Roles"),
         required=False,
@@ -123,7 +128,7 @@ class ModelForm(ServiceForm):
 
 
 class RolesForm(forms.Form):
-    roles = RowsField(
+    roles = RolesField(
         Group.objects.order_by("name"),
         label=_("Roles"),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
 from accounts.admin.actors import actor_of
-from accounts.models import User
+from accounts.models import Role, User
 from common.admin_asking import answer, ask
 from common.money import as_decimal
 from models_registry.admin.base import RegistryAdmin
@@ -95,7 +95,7 @@ class ChatModelAdmin(RegistryAdmin):
     def opened_to(self, model: ChatModel) -> str:
         if model.everyone:
             return str(_("everyone"))
-        names = [role.name for role in model.roles.all()]
+        names = [Role.told(role.name) for role in model.roles.all()]
         people = [str(_("people by name"))] if getattr(model, "has_people", False) else []
         return ", ".join(names + people) or str(_("nobody"))
 

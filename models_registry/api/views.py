@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +18,7 @@ from accounts.models import User
 from common.api import query
 from common.api.views import ApiViewSet
 from common.errors import Invalid, PermissionDenied
+from common.schema import DONE
 from models_registry.api.serializers import (
     ConnectionSerializer,
     ConnectionTestSerializer,
@@ -33,7 +34,6 @@ from models_registry.services.connection_tests import check_connection
 from models_registry.services.discovery import discover
 from models_registry.services.explaining import explain, explain_all
 
-_NOTHING = OpenApiResponse(description="Done.")
 _ORDERINGS = {
     "name": ("name", "id"),
     "-name": ("-name", "-id"),
@@ -102,7 +102,7 @@ class ConnectionViewSet(RegistryViewSet):
         )
         return Response(ConnectionSerializer(connection).data)
 
-    @extend_schema(responses={204: _NOTHING})
+    @extend_schema(responses={204: DONE})
     def destroy(self, request: Request, pk: str) -> Response:
         """Its models go with it, and turns that run on them end."""
         connections.delete_connection(self._found(pk), actor=self.user)
@@ -166,7 +166,7 @@ class ModelViewSet(RegistryViewSet):
         )
         return Response(ManagedModelSerializer(model).data)
 
-    @extend_schema(responses={204: _NOTHING})
+    @extend_schema(responses={204: DONE})
     def destroy(self, request: Request, pk: str) -> Response:
         """Turns that run on it end."""
         models.delete_model(self._found(pk), actor=self.user)

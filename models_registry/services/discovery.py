@@ -20,7 +20,7 @@ from models_registry.models.connection import SYSTEM
 from models_registry.providers.base import Endpoint
 from models_registry.providers.factory import provider_at
 from models_registry.providers.vendors import VENDORS
-from models_registry.services.connection_tests import Outcome, check_connection
+from models_registry.services.connection_tests import ConnectionCheck, check_connection
 from models_registry.services.connections import change_connection, create_connection
 from models_registry.services.endpoints import endpoint_of
 from models_registry.services.models import known_fields
@@ -85,7 +85,7 @@ def add_listed_models(
         return ChatModel.objects.bulk_create(models, batch_size=100, ignore_conflicts=True)
 
 
-def discover(connection: Connection, *, actor: Actor) -> tuple[Outcome, list[ChatModel]]:
+def discover(connection: Connection, *, actor: Actor) -> tuple[ConnectionCheck, list[ChatModel]]:
     """Ask the server what it offers and add what is missing; how the asking went, what was added.
 
     Raises PermissionDenied and RateLimited.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -165,18 +165,52 @@ def grant(
     *,
     actor: Actor,
     everyone: bool | None = None,
-    roles: Iterable[str] = (),
-    users: Iterable[UUID] = (),
-) -> ChatModel:
-    """Open a system model to more: to everyone, to roles, to people. Nobody loses anything, unless
-    `everyone` is False."""
-    access = access_of(model)
-    more = Access(
-        everyone=access.everyone if everyone is None else everyone,
-        roles=tuple(dict.fromkeys([*access.roles, *roles])),
-        users=tuple(dict.fromkeys([*access.users, *users])),
-    )
-    return change_model(model, actor=actor, changes={"access": more})
+    roles: Collection[str] = (),
+    users: Collection[UUID] = (),
+) -> bool:
+    """Open a system model to more: to everyone, to roles, to people; whether that changed anything.
+
+    Nobody loses anything, unless `everyone` is False. Raises PermissionDenied, NotFound, Invalid.
+    """
+
+    def more(access: Access) -> Access:
+        return Access(
+            everyone=access.everyone if everyone is None else everyone,
+            roles=tuple(dict.fromkeys([*access.roles, *roles])),
+            users=tuple(dict.fromkeys([*access.users, *users])),
+        )
+
+    return _alter_access(model, more, actor=actor)
+
+
+def revoke(
+    model: ChatModel,
+    *,
+    actor: Actor,
+    everyone: bool = False,
+    roles: Collection[str] = (),
+    users: Collection[UUID] = (),
+) -> bool:
+    """Close a system model to these; whether that changed anything. Who has it by another of the
+    rules for roles and people keeps it.
+
+    Raises PermissionDenied, NotFound, Invalid, and Conflict where these would go on using it since
+    it is open to everyone.
+    """
+
+    def less(access: Access) -> Access:
+        if access.everyone and not everyone:
+            raise Conflict(
+                _("%(name)s is still open to everyone; add --everyone.") % {"name": model.name}
+            )
+        _groups_named(roles)
+        return Access(
+            everyone=False,
+            roles=tuple(each for each in access.roles if each not in roles),
+            users=tuple(each for each in access.users if each not in users),
+        )
+
+    return _alter_access(model, less, actor=actor)
 
 
 def access_of(model: ChatModel) -> Access:
@@ -251,6 +285,22 @@ def _connection_for(actor: Actor, scope: str, connection_id: UUID) -> Connection
     return found
 
 
+def _alter_access(model: ChatModel, alter: Callable[[Access], Access], *, actor: Actor) -> bool:
+    """Read and written under one lock: of two changes at once neither is lost."""
+    check_may(actor, model, "change")
+    with write_transaction():
+        try:
+            model.refresh_from_db(from_queryset=ChatModel.objects.select_for_update())
+        except ChatModel.DoesNotExist as error:
+            raise NotFound from error
+        before = access_of(model)
+        after = alter(before)
+        if after == before:
+            return False
+        change_model(model, actor=actor, changes={"access": after})
+    return True
+
+
 def _change_access(model: ChatModel, access: Access, *, actor: Actor) -> None:
     before = access_of(model)
     _set_access(model, access)
@@ -276,9 +326,7 @@ def _set_access(model: ChatModel, access: Access) -> None:
         if access != Access():
             raise Invalid.field("access", _("A personal model serves its owner alone."))
         return
-    groups = list(Group.objects.filter(name__in=access.roles))
-    if len(groups) != len(set(access.roles)):
-        raise Invalid.field("access", _("There is no such role."))
+    groups = _groups_named(access.roles)
     people = list(User.objects.get_queryset().filter(pk__in=access.users))
     if len(people) != len(set(access.users)):
         raise Invalid.field("access", _("There is no such person."))
@@ -287,6 +335,14 @@ def _set_access(model: ChatModel, access: Access) -> None:
     if model.everyone != access.everyone:
         model.everyone = access.everyone
         model.save(update_fields=["everyone"])
+
+
+def _groups_named(names: Collection[str]) -> list[Group]:
+    groups = {group.name: group for group in Group.objects.filter(name__in=names)}
+    for name in names:
+        if name not in groups:
+            raise Invalid.field("access", _("There is no role called %(name)s.") % {"name": name})
+    return list(groups.values())
 
 
 @contextmanager

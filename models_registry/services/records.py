@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from accounts.models import TargetKind
 from accounts.services.audit import Target
 from models_registry.models import ChatModel, Connection
 
@@ -20,7 +21,7 @@ _OF_SYSTEM_MODELS = ("name", "upstream_name", "display_name", "fallbacks")
 
 def connection_target(connection: Connection) -> Target:
     label = connection.name if connection.owner_id is None else ""
-    return Target("connection", connection.pk, label)
+    return Target(TargetKind.CONNECTION, connection.pk, label)
 
 
 def connection_fields(connection: Connection) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def connection_fields(connection: Connection) -> dict[str, Any]:
 
 
 def model_target(model: ChatModel) -> Target:
-    return Target("model", model.pk, model.name if model.owner_id is None else "")
+    return Target(TargetKind.MODEL, model.pk, model.name if model.owner_id is None else "")
 
 
 def model_fields(model: ChatModel) -> dict[str, Any]:

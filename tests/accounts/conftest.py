@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,10 +17,12 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from accounts.models import Role, User
+from accounts.models import AuditEntry, Role, User
 from accounts.services import registration
 from accounts.services.tokens import issue
+from common.statements import insert
 
 PASSWORD = "correct horse battery"
 
@@ -216,3 +219,10 @@ def run(monkeypatch):
         return 0, out.getvalue(), err.getvalue()
 
     return command
+
+
+def added_long_ago(days: int) -> AuditEntry:
+    """An entry of that age, whose action is "x"."""
+    entry = AuditEntry(action="x", created_at=timezone.now() - timedelta(days=days))
+    insert(entry)
+    return entry

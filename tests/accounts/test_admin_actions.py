@@ -50,6 +50,15 @@ class TestActions:
             self.act(desk, "send_reset_link", mina)
 
         assert [letter.to for letter in mailoutbox] == [["mina@example.org"]]
+        assert AuditEntry.objects.get(action="password.link_sent").target_id == str(mina.pk)
+
+    def test_send_no_link_to_the_suspended(self, desk, mina):
+        people.suspend(mina, actor=None)
+
+        html = self.act(desk, "send_reset_link", mina)
+
+        assert "A suspended person gets no link" in html
+        assert not OutgoingMail.objects.exists()
 
     @pytest.mark.parametrize("many", [False, True])
     def test_deleting_erases_as_the_person_would(self, desk, mina, device, many):
@@ -117,6 +126,16 @@ class TestRecords:
         desk.post(page("accounts_signinfailures_delete", row.pk), {"post": "yes"})
 
         assert Api().login("mina").status_code == 200
+
+    def test_permissions_are_named_in_the_reader_s_language(self, desk, root):
+        User.objects.filter(pk=root.pk).update(language="zh-hans")
+        role = Group.objects.get(name="agent")
+
+        html = desk.get(page("auth_group_change", role.pk)).content.decode()
+
+        assert "审计记录 | 查看<" in html
+        assert "对话 | 可查看他人的对话，须说明理由<" in html  # noqa: RUF001
+        assert "Can " not in html
 
     def test_roles_keep_their_names_and_get_permissions(self, desk):
         agent = Group.objects.get_or_create(name="agent")[0]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from accounts.models import AuditEntry, Role, User
+from accounts.models import AuditEntry, Letter, OutgoingMail, Role, User
 from accounts.services.people import roles_of
 from tests.accounts.conftest import PASSWORD, Api
 
@@ -244,3 +244,46 @@ def test_a_wrong_command_line_exits_2(words, capsys):
 
     assert end.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+class TestAddresses:
+    def test_a_new_one_counts_at_once_and_that_is_recorded(self, run, person):
+        mina = person("mina")
+
+        code, out, _err = run("user", "set-email", "mina", "new@example.net", "--format", "json")
+
+        assert (code, json.loads(out)["email"]) == (0, "new@example.net")
+        assert Api().login("new@example.net").status_code == 200
+        entry = AuditEntry.objects.get(action="user.email_changed")
+        assert (entry.target_id, entry.who) == (str(mina.pk), "Parley")
+
+    def test_that_of_somebody_else_is_refused(self, run, person):
+        person("mina")
+        person("olga")
+
+        code, _out, err = run("user", "set-email", "mina", "olga@example.org")
+
+        assert code == 1
+        assert "email" in err
+        assert User.objects.named("mina").get().email == "mina@example.org"
+
+    def test_a_link_for_a_new_password_is_mailed(self, run, person):
+        mina = person("mina")
+
+        assert run("user", "send-link", "mina")[0] == 0
+
+        letter = OutgoingMail.objects.get()
+        assert (letter.letter, letter.address) == (Letter.RESET, "mina@example.org")
+        entry = AuditEntry.objects.get(action="password.link_sent")
+        assert (entry.target_id, entry.who) == (str(mina.pk), "Parley")
+        assert run("user", "send-link", "nobody")[0] == 1
+
+    def test_no_link_goes_to_somebody_who_is_suspended(self, run, person):
+        person("mina", is_active=False)
+
+        code, _out, err = run("user", "send-link", "mina")
+
+        assert code == 1
+        assert "suspended" in err
+        assert not OutgoingMail.objects.exists()
+        assert not AuditEntry.objects.filter(action="password.link_sent").exists()

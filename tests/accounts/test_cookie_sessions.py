@@ -206,7 +206,7 @@ def test_without_an_origin_a_referer_of_ours_will_do(root, settings):
     client.force_login(root)
     settings.CSRF_TRUSTED_ORIGINS = ["https://parley.example"]
 
-    for page in ("http://testserver/c/1", "https://parley.example/c/1"):
+    for page in ("http://testserver/c/1", "http://testserver:80/", "https://parley.example/c/1"):
         assert send(client, origin=None, Referer=page).status_code == 200
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from django.contrib.auth.hashers import (
@@ -40,14 +39,14 @@ def test_a_hash_opens_for_its_password_alone():
 
 @override_settings(PASSWORD_HASHERS=[ARGON2])
 def test_at_most_four_hash_at_once(monkeypatch):
-    """S10"""
-    running, most, lock = [0], [0], threading.Lock()
+    """S10: none of the twelve ends before four are at it."""
+    running, most, lock, four = [0], [0], threading.Lock(), threading.Barrier(4, timeout=20)
 
     def slow(self, password, salt):
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
-        time.sleep(0.02)
+        four.wait()
         with lock:
             running[0] -= 1
         return "argon2$x"

@@ -77,3 +77,17 @@ def test_each_letter_is_written_in_the_persons_language(
     assert sent.subject == subject
     for text in ("张敏", "您好", words):
         assert text in sent.body
+
+
+def test_a_password_that_is_too_short_is_refused_in_the_readers_language(client):
+    refused = client.post(
+        "/api/v1/auth/register",
+        {"username": "mina", "email": "mina@example.com", "password": "Zq7#x"},
+        content_type="application/json",
+        headers={"Accept-Language": "zh-CN"},
+    )
+
+    assert refused.status_code == 400
+    (told,) = refused.json()["errors"]["password"]
+    assert told.startswith("密码太短")
+    assert "8" in told

@@ -195,18 +195,18 @@ def test_the_addresses_of_one_household_count_as_one(mina):
 
 
 def test_fifty_failures_on_an_account_make_it_slow_and_lock_nobody_out(mina, settings):
-    """S8: per account, delays only."""
+    """S8: per account, delays only. `test_slowed_sign_in.py` says how that goes."""
     settings.SIGN_IN_FAILURES = settings.SIGN_IN_FAILURES | {"account": (3, 3600)}
     settings.SIGN_IN_DELAY_SECONDS = 17
-    with mock.patch("accounts.services.authentication.time.sleep") as sleep:
+    with mock.patch("common.pacing.hold_back") as hold_back:
         for number in range(3):
             Api(f"198.51.100.{number}").login("mina", WRONG)
-        assert not sleep.called
+        assert not hold_back.called
 
         answer = Api("198.51.100.77").login("mina")
 
     assert answer.status_code == 200
-    sleep.assert_called_once_with(17)
+    hold_back.assert_called_once_with(17)
 
 
 def test_what_is_counted_names_nobody(api, mina):

@@ -85,7 +85,10 @@ def test_no_checkpoint_at_all_is_no_error(turns):
     assert (report.ended, report.stops) == (set(), {})
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
+@pytest.mark.skipif(
+    connection.vendor != "postgresql",
+    reason="SQLite has one writer, and locks no rows: played in the run on PostgreSQL",
+)
 def test_a_row_that_somebody_holds_is_skipped_and_the_others_are_saved(turns):
     """Never waits for a deletion or a finish that holds a turn."""
     with transaction.atomic():

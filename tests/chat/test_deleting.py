@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.signals import user_erasing
 from chat.models import Conversation, IdempotencyRecord, Message, Turn
-from chat.services.conversations import delete_conversation
+from chat.services.conversations import delete_conversation, delete_conversations_of
 from chat.services.messages import delete_message
 from chat.services.turn_requests import chat_once, send_message
 from chat.streams.hub import hub
@@ -213,6 +213,35 @@ def test_a_person_is_erased_while_all_their_turns_end(alice, model, script):
         assert not Turn.objects.running().exists()
         assert not Hold.objects.filter(status=Hold.Status.OPEN).exists()
     assert Turn.objects.count() == UsageRecord.objects.count() == 20
+
+
+def test_a_person_of_many_conversations_takes_as_many_statements_as_one_of_one(alice, model):
+    """Each would else be six statements, and every writer waits meanwhile (F7)."""
+
+    def statements(conversations: int) -> int:
+        for _ in range(conversations):
+            chain(Conversation.objects.create(owner=alice.user, model=model.name), 2)
+        with CaptureQueriesContext(connection) as context, write_transaction():
+            delete_conversations_of(alice.user)
+        assert not Conversation.objects.exists()
+        assert not Message.objects.exists()
+        return len(context.captured_queries)
+
+    assert statements(40) == statements(1) < 20
+
+
+def test_very_many_go_batch_by_batch(alice, model, settings):
+    settings.PURGE_ROWS_AT_ONCE = 10
+    for _ in range(25):
+        chain(Conversation.objects.create(owner=alice.user, model=model.name), 2)
+
+    with CaptureQueriesContext(connection) as context, write_transaction():
+        delete_conversations_of(alice.user)
+
+    assert not Conversation.objects.exists()
+    assert not Message.objects.exists()
+    erased = [q["sql"] for q in context if q["sql"].startswith('DELETE FROM "chat_message"')]
+    assert len(erased) == 3
 
 
 def _delete_quietly(caller, conversation_id):

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import OperationalError
 
 from chat.models import Turn
@@ -14,11 +13,10 @@ from chat.services.turn_requests import send_message
 from chat.streams import hub as hub_module
 from chat.streams.stored import fill, stored_turn
 from common.db import in_thread
+from tests import needs
 from tests.chat.processes import eventually, process, say, text_after
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="needs REDIS_URL")
 
 
 @pytest.fixture
@@ -148,7 +146,7 @@ async def test_an_end_follows_the_last_number_that_a_reader_saw(turn):
     assert found[-1].is_end
 
 
-@needs_redis
+@needs.redis
 async def test_a_turn_deleted_elsewhere_ends_its_readers_not_found(turn):
     """A8: the end of a deleted turn reaches readers whose process hears nothing of it."""
     ref, start = turn

@@ -68,7 +68,6 @@ def test_the_same_request_again_is_the_same_turn(alice, conversation, script):
         {"content": "Hi", "model": "other"},
         {"content": "Ho", "model": "echo"},
         {"content": "Hi", "parameters": {"temperature": 1}},
-        {"content": "Hi", "parent_id": None},
     ],
 )
 def test_another_body_under_the_same_key_is_refused(alice, conversation, script, other):

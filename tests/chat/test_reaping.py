@@ -16,6 +16,7 @@ from chat.turns import tending
 from chat.turns.reaping import reap
 from common.db import in_thread
 from quotas.models import Hold
+from tests import needs
 from tests.chat.processes import process, say
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -92,7 +93,7 @@ async def test_with_nothing_running_nobody_waits(alice, passing):
     assert passing.waited == 0
 
 
-@pytest.mark.skipif(not configured.REDIS_URL, reason="needs REDIS_URL")
+@needs.redis
 async def test_the_text_comes_from_redis_where_it_has_more(left, not_launched, passing):
     _job, start = not_launched[0]
     async with process(redis=True) as dead:

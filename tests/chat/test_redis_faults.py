@@ -19,14 +19,12 @@ from chat.models import Message, Turn
 from chat.services.turn_requests import send_message
 from chat.streams import events
 from common.db import in_thread
+from tests import needs
 from tests.chat.processes import eventually, process, say, text_after
 from tests.server import free_port
 from tests.waiting import until
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not settings.REDIS_URL, reason="needs REDIS_URL"),
-]
+pytestmark = [pytest.mark.django_db(transaction=True), needs.redis]
 
 
 @pytest.fixture
@@ -227,7 +225,7 @@ def _answers(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.mark.skipif(not shutil.which("redis-server"), reason="needs redis-server")
+@needs.redis_server
 async def test_redis_vanishes_amid_an_answer_and_comes_back_empty(turn, tmp_path):
     """F4: the text is identical; what follows is delivered again without a restart."""
     ref, start = turn

@@ -14,11 +14,12 @@ from chat.models import Message
 from chat.services.turn_requests import send_message
 from models_registry.providers.base import Finished, TextDelta
 from quotas.models import UsageRecord
+from tests import needs
 from tests.chat.conftest import Gate, read
 from tests.server import ROOT, environment
 from tests.waiting import until
 
-pytestmark = pytest.mark.skipif(not settings.REDIS_URL, reason="needs REDIS_URL")
+pytestmark = needs.redis
 
 
 BEGIN = """

@@ -22,6 +22,7 @@ from common.errors import NotFound
 from models_registry.errors import ProviderBusy
 from models_registry.providers.base import Finished, ReasoningDelta, TextDelta, Usage
 from quotas.models import Hold, UsageRecord
+from tests import needs
 from tests.chat.conftest import Gate, read, turn_row
 from tests.waiting import until
 
@@ -152,7 +153,7 @@ def test_the_checkpoint_alone_brings_the_stop(alice, conversation, script, setti
     assert script.closed_early == 1
 
 
-@pytest.mark.skipif(not configured.REDIS_URL, reason="needs REDIS_URL")
+@needs.redis
 def test_a_stop_from_another_process_reaches_the_owner_through_redis(
     alice, conversation, script, settings
 ):
@@ -173,7 +174,7 @@ def test_a_stop_from_another_process_reaches_the_owner_through_redis(
     assert stopped(started.ref).content == "Some text"
 
 
-@pytest.mark.skipif(not configured.REDIS_URL, reason="needs REDIS_URL")
+@needs.redis
 def test_a_stop_of_anothers_turn_goes_to_its_owner(alice, conversation, not_launched, monkeypatch):
     """The service asks the process that the row names."""
     asked = []

@@ -15,6 +15,7 @@ from chat.models import Conversation, Message, Summary, Turn
 from chat.services import conversations, messages, summaries
 from chat.services.turn_requests import regenerate, send_message
 from chat.tasks import write_summaries
+from chat.turns import prepare
 from common.errors import RateLimited
 from models_registry import tokens
 from models_registry.errors import ProviderUnreachable
@@ -96,6 +97,28 @@ def test_400_messages_in_a_window_of_8k(alice, outgrown, script):
     for _route, request in script.requests:
         for encoding in (tokens.O200K, tokens.CL100K):
             assert counted(request.messages, encoding) + 1_000 <= WINDOW
+
+
+def test_however_many_summaries_there_are_a_text_is_counted_once(
+    alice, outgrown, script, monkeypatch
+):
+    """A turn is prepared under the lock that every writer waits for."""
+    say(alice, outgrown, script)
+    summed_up(script, "A record", *["Another record"] * 20)
+    assert Summary.objects.count() > 2
+    asked: list[str] = []
+    count = prepare.count
+
+    def watched(text, encoding):
+        asked.append(text)
+        return count(text, encoding)
+
+    monkeypatch.setattr(prepare, "count", watched)
+
+    say(alice, outgrown, script)
+
+    assert len(asked) > 2
+    assert len(asked) == len(set(asked))
 
 
 def test_a_conversation_that_goes_on_is_never_beyond_its_window(alice, conversation, script):

@@ -20,6 +20,7 @@ from common.db import in_thread
 from common.errors import Unavailable
 from models_registry.providers.base import Finished, TextDelta
 from quotas.models import Hold, UsageRecord
+from tests import needs
 from tests.chat.conftest import make_model, read
 from tests.chat.processes import process, say, text_after
 
@@ -202,7 +203,7 @@ async def test_a_turn_that_ended_meanwhile_is_not_ended_again(left):
     assert await in_thread(UsageRecord.objects.count)() == 1
 
 
-@pytest.mark.skipif(not configured.REDIS_URL, reason="needs REDIS_URL")
+@needs.redis
 async def test_the_text_comes_from_redis_where_it_has_more_than_the_checkpoint(
     left, not_launched, monkeypatch
 ):

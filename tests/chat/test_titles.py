@@ -159,6 +159,14 @@ def test_a_later_answer_brings_the_title_that_failed(alice, answered, script, se
     assert named(answered) == ("Tyres", "auto")
 
 
+def test_what_the_model_thought_is_no_title(answered, script):
+    script(TextDelta("<think>What is asked?\nTyres.</think>\n\nTyres"), Finished("stop"))
+
+    write_titles()
+
+    assert named(answered) == ("Tyres", "auto")
+
+
 @pytest.mark.parametrize("empty", ["", "<think>Hm.</think>", '""', "```"])
 def test_an_answer_without_a_title_in_it_is_none(answered, script, empty):
     script(TextDelta(empty), Finished("stop"))

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 
 import orjson
 import pytest
-from django.conf import settings as configured
 
 from chat.models import Message, Turn
 from chat.services.turn_requests import send_message
 from chat.streams import events
 from common.db import in_thread
+from tests import needs
 from tests.chat.processes import eventually, process, say, text_after
 
 WORDS = [f"word {number} " for number in range(38)]
@@ -21,10 +21,8 @@ WORDS = [f"word {number} " for number in range(38)]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(params=["in memory", "through Redis"])
+@pytest.fixture(params=["in memory", pytest.param("through Redis", marks=needs.redis)])
 def redis(request):
-    if request.param == "through Redis" and not configured.REDIS_URL:
-        pytest.skip("needs REDIS_URL")
     return request.param == "through Redis"
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import re
 from html.parser import HTMLParser
 
 import pytest
 from django.conf import settings
+from markdown_it.parser_inline import _default_terminator_re
 
+from common import markdown
 from common.markdown import as_html
 
 _ALLOWED = {
@@ -145,7 +148,8 @@ def test_markdown_is_rendered():
 
 
 @pytest.mark.parametrize(
-    "mark", ["[", "*", ">", "`", "_", "<", "![", "[a](", "- ", "  - ", "&", "\\"]
+    "mark",
+    ["[", "*", ">", "`", "_", "<", "![", "[a](", "- ", "  - ", "&", "&#", "\\", ":", "~", "|"],
 )
 def test_text_that_is_hard_to_read_stands_as_it_is(mark):
     """X6"""
@@ -155,6 +159,25 @@ def test_text_that_is_hard_to_read_stands_as_it_is(mark):
 
     check(html)
     assert len(html) < 10 * len(text)
+
+
+@pytest.mark.parametrize("mark", ["\\", "&", "&#", "&#65;"])
+def test_escapes_in_great_number_are_not_looked_at(mark):
+    """X6: each would be a token."""
+    assert as_html(mark * 20_000).startswith("<pre>")
+    assert not as_html(f"{mark}a " * 5_000).startswith("<pre>")
+
+
+def test_the_parser_stops_wherever_it_has_to(monkeypatch):
+    """At fewer signs than the library's, which makes nothing of the rest either."""
+    chance = random.Random(7)  # noqa: S311 a test's
+    signs = [*"ab 1\n\\`*_~[]()!<>&;#:|-+=\"'{}$%@^./", "http://a.b", "&amp;", "<http://a.b>", "**"]
+    texts = ["".join(chance.choices(signs, k=chance.randint(1, 60))) for _ in range(500)]
+    ours = [as_html(text) for text in [*VECTORS, *texts]]
+
+    monkeypatch.setattr(markdown._parser.inline, "terminator_re", _default_terminator_re())  # noqa: SLF001
+
+    assert [as_html(text) for text in [*VECTORS, *texts]] == ours
 
 
 def test_text_that_is_too_long_stands_as_it_is():

@@ -11,7 +11,7 @@ from django.db import connection
 from common.postgresql.base import DatabaseWrapper
 
 pytestmark = pytest.mark.skipif(
-    connection.vendor != "postgresql", reason="needs DATABASE_URL of a PostgreSQL"
+    connection.vendor != "postgresql", reason="SQLite has no pool: played in the run on PostgreSQL"
 )
 
 NAME = "pool-test"

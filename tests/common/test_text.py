@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.errors import Invalid
-from common.text import check_json, check_text, clean, excerpt, is_line, printable
+from common.text import check_json, check_text, clean, excerpt, heading, is_line, printable
 
 
 @pytest.mark.parametrize("text", ["\x00", "a\ud800b", "\udfff"])
@@ -61,3 +61,46 @@ def test_a_line_may_be_joined_where_something_is_seen_on_both_sides(text):
 )
 def test_what_is_not_seen_or_turns_the_rest_is_no_line(text):
     assert not is_line(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("A plan", "A plan"),
+        ("", ""),
+        ("  two\n lines\u2028and\u3000more ", "two lines and more"),
+        # Nothing turns what stands behind it.
+        ("invoice\u202efdp.exe", "invoicefdp.exe"),
+        ("\u2066a\u2069\u200eb\u200fc\u061c", "abc"),
+        # Nor hides in it.
+        ("a\u00ad\u200b\u2060\ufeffb\U000e0041\U000e0042", "ab"),
+        ("\x1b]0;x\x07", "]0;x"),
+        ("a \u202e b", "a b"),
+        # What is seen by nobody is no title.
+        ("\u202e\u2069", ""),
+        ("\u3164\u115f\u2800", ""),
+        ("\u200d \u200d", ""),
+        # What people write stays as it is.
+        (
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        ),
+        ("\u2764\ufe0f", "\u2764\ufe0f"),
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),
+        ("\u05e9\u05dc\u05d5\u05dd", "\u05e9\u05dc\u05d5\u05dd"),
+        ("\u0600\u0661", "\u0600\u0661"),
+        ("修理自行车轮胎", "修理自行车轮胎"),
+        ("a\x00b", "a\ufffdb"),
+    ],
+)
+def test_a_heading_is_one_line_of_what_is_seen(text, line):
+    assert heading(text) == line
+
+
+@pytest.mark.parametrize("piece", ["\u202e", "a\u202e ", "\u200d", " ", "a"])
+def test_making_a_heading_is_linear(piece):
+    """R4: what takes longer with its square would not end here."""
+    heading(piece * 500_000)

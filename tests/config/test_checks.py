@@ -6,6 +6,7 @@ import pytest
 from constance import config
 from django.core.checks import CheckMessage
 
+from accounts.services import people
 from config import checks, start
 
 
@@ -121,6 +122,70 @@ def test_a_single_user_names_the_hosts_that_are_served(settings):
     settings.ALLOWED_HOSTS = ["localhost", "*"]
 
     assert [str(error.id) for error in checks.single_user()] == ["parley.E006"]
+
+
+RUTH = {"USERNAME": "ruth", "EMAIL": "ruth@example.com", "PASSWORD": "correct horse 9"}
+
+
+def administrator(settings, **given: str) -> list[str]:
+    """What is said about `ADMIN_…`, less what is right in it."""
+    for name in RUTH:
+        setattr(settings, f"ADMIN_{name}", given.get(name, ""))
+    found = checks.first_administrator(databases=["default"])
+    assert {(error.id, error.is_serious(), bool(error.hint)) for error in found} <= {
+        ("parley.E007", True, True)
+    }
+    return [error.msg for error in found]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("left_out", [{"USERNAME"}, {"EMAIL"}, {"PASSWORD"}, {"EMAIL", "PASSWORD"}])
+def test_half_an_administrator_names_what_is_missing(settings, left_out):
+    given = {name: value for name, value in RUTH.items() if name not in left_out}
+
+    said = administrator(settings, **given)
+
+    assert sorted(said) == sorted(f"ADMIN_{name}: it is missing." for name in left_out)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("USERNAME", "r"),
+        ("USERNAME", "ruth ruth"),
+        ("EMAIL", "example.com"),
+        ("PASSWORD", "12345"),
+        ("PASSWORD", "ruth@example.com"),
+        ("PASSWORD", "x" * 129),
+    ],
+)
+def test_an_administrator_who_cannot_be_is_told(settings, name, value):
+    (said,) = administrator(settings, **RUTH | {name: value})
+
+    assert said.startswith(f"ADMIN_{name}: ")
+    assert name != "PASSWORD" or value not in said
+
+
+@pytest.mark.django_db
+def test_an_administrator_who_can_be_and_none_at_all_have_nothing_to_say(settings):
+    assert administrator(settings, **RUTH) == []
+    assert administrator(settings) == []
+
+
+@pytest.mark.django_db
+def test_once_there_is_an_administrator_what_is_left_of_one_is_no_fault(settings):
+    """The documentation has the password removed after the start."""
+    people.create_administrator(username="ruth", email="r@example.com", password="correct horse 9")
+
+    assert administrator(settings, **RUTH | {"PASSWORD": ""}) == []
+    assert administrator(settings, **RUTH | {"USERNAME": "r"}) == []
+
+
+def test_a_check_without_a_database_asks_none(settings):
+    settings.ADMIN_USERNAME = "ruth"
+
+    assert checks.first_administrator(databases=None) == []
 
 
 @pytest.mark.django_db

@@ -26,7 +26,7 @@ def sent(monkeypatch, settings):
     monkeypatch.setattr(sentry_sdk, "init", lambda **options: began(transport=Kept, **options))
     reports.start()
     yield envelopes
-    began()
+    began(default_integrations=False)
 
 
 def test_a_bug_is_reported_without_its_particulars(sent):

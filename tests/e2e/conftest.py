@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -15,7 +17,7 @@ import pytest
 
 from tests.e2e.person import Person, register
 from tests.models_registry.upstream import Upstream
-from tests.server import Server, launch, wait_until_ready
+from tests.server import Server, environment, launch, manage, wait_until_ready
 
 POSTGRESQL = os.environ.get("DATABASE_URL", "")
 REDIS = os.environ.get("REDIS_URL", "")
@@ -38,7 +40,7 @@ def _fresh_wire(upstream: Upstream) -> None:
 
 
 @contextmanager
-def database(data_dir: Path, *, template: str = "template1") -> Iterator[dict[str, str]]:
+def database(*, template: str = "template1") -> Iterator[dict[str, str]]:
     """A database of its own for the servers of one test, as their environment."""
     if not PAIRED:
         yield {}
@@ -53,11 +55,23 @@ def database(data_dir: Path, *, template: str = "template1") -> Iterator[dict[st
             admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@functools.cache
+def _migrated() -> str:
+    """The name of a database with its tables, made once for all servers of this process."""
+    made = ExitStack()
+    atexit.register(made.close)
+    shared = made.enter_context(database())
+    folder = Path(made.enter_context(tempfile.TemporaryDirectory(prefix="parley-tests-")))
+    migrated = manage("migrate", environ=environment(folder, port=8139, **shared))
+    assert migrated.returncode == 0, migrated.stderr
+    return urlsplit(shared["DATABASE_URL"]).path.strip("/")
+
+
 @contextmanager
 def serving(data_dir: Path, upstream: Upstream, **environ: str) -> Iterator[list[Server]]:
     """Two servers on one database, or the one that SQLite allows, twice."""
     with ExitStack() as stack:
-        shared = stack.enter_context(database(data_dir))
+        shared = stack.enter_context(database(template=_migrated() if PAIRED else ""))
         variables = {
             "OPENAI_BASE_URL": upstream.url,
             "OPENAI_API_KEY": "sk-e2e-canary-8d1f0c2b7a",
@@ -87,7 +101,7 @@ def servers_at(
     tmp_path: Path, upstream: Upstream
 ) -> Callable[..., AbstractContextManager[list[Server]]]:
     """`with servers_at(NAME="value") as (first, second):` servers that a test may end."""
-    return partial(serving, tmp_path / "data", upstream)
+    return functools.partial(serving, tmp_path / "data", upstream)
 
 
 @pytest.fixture

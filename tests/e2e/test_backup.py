@@ -128,14 +128,14 @@ class Deployment:
 @pytest.fixture
 def deployment(tmp_path):
     with ExitStack() as stack:
-        yield Deployment(tmp_path / "data", stack.enter_context(database(tmp_path)))
+        yield Deployment(tmp_path / "data", stack.enter_context(database()))
 
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory):
     """One for all tests in which nothing may happen to it."""
     folder = tmp_path_factory.mktemp("standing")
-    with database(folder) as shared:
+    with database() as shared:
         made = Deployment(folder / "data", shared)
         made.backup = backed_up(made, folder / "backup.tar.gz")
         yield made
@@ -145,7 +145,7 @@ def standing(tmp_path_factory):
 def copied(standing, tmp_path):
     """One of its kind that a test may do with as it likes."""
     template = urlsplit(standing.shared.get("DATABASE_URL", "//x/template1")).path.strip("/")
-    with database(tmp_path, template=template) as shared:
+    with database(template=template) as shared:
         made = Deployment(tmp_path / "data", shared)
         shutil.copytree(standing.folder, made.folder)
         made.backup = standing.backup
@@ -280,7 +280,7 @@ def test_it_can_be_restored_twice_and_the_old_databases_are_kept(copied):
 
 
 def test_it_can_be_restored_into_nothing(standing, tmp_path):
-    with database(tmp_path) as shared:
+    with database() as shared:
         fresh = Deployment(tmp_path / "fresh", shared)
         told = fresh.done("restore", str(standing.backup), "--yes")
 

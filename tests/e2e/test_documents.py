@@ -36,7 +36,7 @@ def answering() -> Iterator[dict[str, Upstream]]:
 
 @pytest.fixture
 def reader(tmp_path: Path, answering: dict[str, Upstream]) -> Iterator[Reader]:
-    with database(tmp_path) as shared:
+    with database() as shared:
         reader = Reader(tmp_path, answering, database=shared.get("DATABASE_URL", ""))
         yield reader
         reader.rest()

@@ -7,14 +7,11 @@ import time
 
 import pytest
 
+from tests.e2e.conftest import once
 from tests.server import Server
+from tests.waiting import until
 
-
-def wait_for(condition, *, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+pytestmark = once
 
 
 def status_of_ready(server: Server) -> int:
@@ -27,7 +24,7 @@ def test_sigterm_turns_ready_off_and_keeps_the_port_open(server_at):
         began = time.monotonic()
         server.send_signal(signal.SIGTERM)
 
-        wait_for(lambda: status_of_ready(server) == 503, seconds=1)
+        until(lambda: status_of_ready(server) == 503, "ready is off at once", seconds=1)
         while time.monotonic() - began < 1.8:
             assert server.request("/health/live").status == 200
             assert status_of_ready(server) == 503
@@ -44,7 +41,7 @@ def test_ctrl_c_or_a_second_signal_ends_it_at_once(server_at, first):
     with server_at() as server:
         server.send_signal(first)
         if first == signal.SIGTERM:
-            wait_for(lambda: status_of_ready(server) == 503)
+            until(lambda: status_of_ready(server) == 503, "ready is off")
             server.send_signal(signal.SIGTERM)
 
         assert server.wait(seconds=20) in {130, -signal.SIGINT, -signal.SIGTERM}

@@ -25,7 +25,7 @@ def small_disk(tmp_path):
         check=False,
     )
     if mounted.returncode:
-        pytest.skip("only root mounts a disk")
+        pytest.skip("only root may mount a small disk: played where tests run as root")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 

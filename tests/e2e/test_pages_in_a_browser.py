@@ -13,7 +13,7 @@ from tests.e2e.person import register
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium here: .ci/run installs one")
 
 
 def visit(url: str, profile) -> tuple[str, str]:

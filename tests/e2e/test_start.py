@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.e2e.conftest import once
+from tests.e2e.refusing import postgresql_that_says
 from tests.server import ROOT, environment, launch, manage, running, wait_until_ready
 
 pytestmark = once
@@ -101,6 +102,44 @@ def test_a_database_that_is_away_ends_the_start_with_a_sentence(tmp_path):
     assert "DATABASE_URL:" in ended.stderr
     assert "pass-1234" not in ended.stderr + ended.stdout
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "to_do"),
+    [
+        ("28P01", "Check its user and password"),
+        ("28000", "Check its user and password"),
+        ("42501", "Check its user and password"),
+        ("3D000", "createdb nothing"),
+    ],
+)
+def test_a_database_that_refuses_us_ends_the_start_at_once(tmp_path, state, to_do):
+    """Not after the time that one gets which is only away."""
+    with postgresql_that_says(state) as (address, came):
+        environ = environment(
+            tmp_path, port=8139, DATABASE_URL=address, DATABASE_WAIT_SECONDS="600"
+        )
+        ended = manage("serve", environ=environ)
+
+    assert ended.returncode == 1
+    assert came
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("DATABASE_URL: the database refuses us (")
+    assert to_do in last
+    assert "Waiting for the database" not in ended.stdout
+    assert "pass-1234" not in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_database_that_is_starting_up_is_waited_for(tmp_path):
+    with postgresql_that_says("57P03") as (address, came):
+        environ = environment(tmp_path, port=8139, DATABASE_URL=address, DATABASE_WAIT_SECONDS="2")
+        ended = manage("serve", environ=environ)
+
+    assert ended.returncode == 1
+    assert "Waiting for the database" in ended.stdout
+    assert len(came) > 2
+    assert "DATABASE_URL: the database cannot be reached" in ended.stderr
 
 
 @contextmanager
@@ -302,6 +341,16 @@ def test_an_impossible_administrator_ends_the_start_with_a_sentence(tmp_path):
 
     assert ended.returncode == 1
     assert "ADMIN_PASSWORD" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_half_an_administrator_ends_the_start_with_a_sentence(tmp_path):
+    environ = environment(tmp_path, port=8139, ADMIN_USERNAME="ruth", ADMIN_PASSWORD="a horse 99")
+
+    ended = manage("serve", environ=environ)
+
+    assert ended.returncode == 1
+    assert "parley.E007 ADMIN_EMAIL: it is missing." in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

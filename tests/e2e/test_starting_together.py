@@ -6,16 +6,15 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
-import pytest
-
+from tests import needs
 from tests.e2e.conftest import PAIRED, REDIS, database
 from tests.server import ROOT, environment, launch, wait_until_ready
 
 
-@pytest.mark.skipif(not REDIS, reason="without Redis a second server refuses to start")
+@needs.redis
 def test_of_three_servers_one_sets_up_the_database(tmp_path):
     with ExitStack() as stack:
-        shared = {"REDIS_URL": REDIS} | stack.enter_context(database(tmp_path))
+        shared = {"REDIS_URL": REDIS} | stack.enter_context(database())
         servers = [launch(tmp_path, **shared) for _number in range(3)]
         for server in servers:
             stack.callback(server.stop)
@@ -28,7 +27,7 @@ def test_of_three_servers_one_sets_up_the_database(tmp_path):
 
 
 def test_of_three_commands_none_fails(tmp_path):
-    with database(tmp_path) as shared:
+    with database() as shared:
         variables = environment(tmp_path, port=8139, **shared)
         migrating = [
             subprocess.Popen(

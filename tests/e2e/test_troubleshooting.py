@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.conftest import once
 from tests.e2e.documents import blocks
+from tests.e2e.refusing import postgresql_that_says
 from tests.models_registry.upstream import Upstream, refusal
 from tests.server import Server, environment, free_port, manage
 
@@ -48,6 +49,11 @@ def bare_production(folder: Path, server: Server) -> str:
 def database_away(folder: Path, server: Server) -> str:
     url = "postgres://parley@127.0.0.1:9/parley"
     return start(folder, DATABASE_URL=url, DATABASE_WAIT_SECONDS="0")
+
+
+def database_missing(folder: Path, server: Server) -> str:
+    with postgresql_that_says("3D000") as (address, _came):
+        return start(folder, DATABASE_URL=address.replace("nothing", "parley"))
 
 
 def no_token(folder: Path, server: Server) -> str:
@@ -110,8 +116,8 @@ def two_people(folder: Path, server: Server) -> str:
 
 
 TROUBLES: list[Callable[[Path, Server], str]] = [
-    port_taken, second_server, wrong_value, bare_production, database_away, no_token, dead_token,
-    foreign_host, foreign_socket, provider_refused, provider_away, two_people,
+    port_taken, second_server, wrong_value, bare_production, database_away, database_missing,
+    no_token, dead_token, foreign_host, foreign_socket, provider_refused, provider_away, two_people,
 ]  # fmt: skip
 
 

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import once
 from tests.server import Server
+
+pytestmark = once
 
 HANDSHAKE = (
     "Upgrade: websocket",
@@ -221,8 +224,9 @@ def test_what_is_no_http_is_refused_with_a_problem(shared_server):
         (head("POST", "/ws/chat", *HANDSHAKE), 400),
         (head("GET", "/ws/chat", *HANDSHAKE, host="xn--\N{LATIN SMALL LETTER SHARP S}"), 400),
         (head("GET", "/ws/chat", *HANDSHAKE[:2], "Sec-WebSocket-Version: 8", HANDSHAKE[3]), 426),
+        (head("GET", "/ws/chat", *HANDSHAKE, version="1.0"), 400),
     ],
-    ids=["no version", "no key", "no GET", "strange host", "another version"],
+    ids=["no version", "no key", "no GET", "strange host", "another version", "HTTP/1.0"],
 )
 def test_what_is_no_handshake_is_refused_with_a_problem(shared_server, request_head, expected):
     """W13"""
@@ -243,5 +247,9 @@ def test_what_is_no_handshake_is_refused_with_a_problem(shared_server, request_h
 
 def test_nothing_of_all_this_left_a_traceback(shared_server):
     """Above all rows: no input causes a 500. Runs last in this file."""
+    ask(shared_server, b"nonsense\r\n\r\n")
+
+    # What is not in the log was not written there, rather than not kept.
+    assert " status=400" in shared_server.log
     assert "Traceback" not in shared_server.log
     assert " status=500" not in shared_server.log

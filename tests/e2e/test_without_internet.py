@@ -21,7 +21,10 @@ def can_be_alone() -> bool:
     return not subprocess.run([unshare, "-rn", "true"], check=False).returncode
 
 
-@pytest.mark.skipif(not can_be_alone(), reason="needs unshare and the right to use it")
+@pytest.mark.skipif(
+    not can_be_alone(),
+    reason="no right to a network of its own here (unshare): played where there is",
+)
 def test_it_starts_and_answers_with_no_network_but_loopback(tmp_path):
     ended = subprocess.run(
         ["unshare", "-rn", sys.executable, "-m", "tests.e2e.alone", str(tmp_path / "data")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import suppress
 
 import pytest
 
+from common.markdown import as_html
 from tests.e2e.person import API, Person, register
 from tests.e2e.wire import Wire, frame
 from tests.faults.conftest import one_server
@@ -119,3 +121,93 @@ async def test_a_flood_of_frames_is_closed_and_nobody_else_waits(alone):
     assert time.monotonic() - began < 20
     assert code == 4429
     assert bystander.longest < 2
+
+
+_MARKS = [
+    *(
+        "[",
+        "![",
+        "[a](",
+        "[a]: b\n",
+        "]",
+        "*",
+        "**a",
+        "*a_ ",
+        "_",
+        "~",
+        "~~a",
+        ">",
+        "> \n",
+        "`",
+        "a``b",
+    ),
+    *(
+        "<",
+        "<a ",
+        "&",
+        "&#",
+        "&#65;",
+        "&lt;",
+        "\\",
+        "\\*",
+        "\\\n",
+        ":",
+        "|",
+        "#",
+        "- ",
+        "  - ",
+        "1. ",
+        "---\n",
+    ),
+    *('"', "(", "\n", "a\n", "  \n", "\t", " ", "http://a.b "),
+]
+
+
+def _is_shown_as_it_stands(text: str) -> bool:
+    return bool(re.match(r"<pre>(?!<code)", as_html(text)))
+
+
+def _most_that_is_read(mark: str) -> int:
+    """How often `mark` may stand in a text before that is no longer read as Markdown."""
+    low, high = 1, 100_000 // len(mark)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (low, middle - 1) if _is_shown_as_it_stands(mark * middle) else (middle, high)
+    return low
+
+
+def _processor_seconds(text: str) -> float:
+    """Of this thread's own, the best of three."""
+    times = []
+    for _try in range(3):
+        began = time.thread_time()
+        as_html(text)
+        times.append(time.thread_time() - began)
+    return min(times)
+
+
+@pytest.mark.parametrize("mark", _MARKS)
+def test_markdown_is_linear(mark):
+    """X6: as many of each as are read as Markdown at all, and twice as many as half of them."""
+    most = _most_that_is_read(mark)
+
+    half, whole = (_processor_seconds(mark * times) for times in (most // 2, most))
+
+    assert not _is_shown_as_it_stands(mark * most)
+    assert whole < 1
+    assert whole < 3 * max(half, 0.01)
+
+
+@pytest.mark.parametrize("mark", _MARKS)
+def test_a_text_of_nothing_but_marks_takes_no_second(mark):
+    """X6: 100 000 characters of each, read as Markdown or not."""
+    assert _processor_seconds((mark * 100_000)[:100_000]) < 1
+
+
+def test_a_table_of_ten_thousand_columns_takes_no_second():
+    """X6"""
+    began = time.thread_time()
+
+    as_html("\n".join("|" + cell * 10_000 for cell in ("a|", "-|", "b|")))
+
+    assert time.thread_time() - began < 1

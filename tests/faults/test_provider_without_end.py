@@ -192,4 +192,8 @@ async def test_a_stop_ends_the_wait_for_a_connection(person, unreachable):
 
 
 def test_nothing_of_all_this_left_a_traceback(server):
+    assert server.request("/info").status == 200
+
+    # What is not in the log was not written there, rather than not kept.
+    assert "/info" in server.log
     assert "Traceback" not in server.log

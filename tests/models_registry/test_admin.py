@@ -318,7 +318,7 @@ class TestWhoMayUseIt:
 
         shown = {row.name: site.get_model_admin(ChatModel).opened_to(row) for row in rows}
         assert shown["m-all"] == "everyone"
-        assert set(shown["m-few"].split(", ")) == {"admin", "agent", "people by name"}
+        assert set(shown["m-few"].split(", ")) == {"Administrator", "Agent", "people by name"}
         assert shown["m-none"] == "nobody"
 
     def test_is_explained_for_one_person(self, admin, system_connection, mina):

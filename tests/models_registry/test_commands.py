@@ -1,9 +1,11 @@
 """`manage.py connection` and `manage.py model`."""
 
+import contextlib
 import io
 import json
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 
 from models_registry.models import ChatModel, Connection
@@ -163,6 +165,98 @@ class TestConnection:
         with pytest.raises(CommandError, match="use the id"):
             run("connection", "test", "Ours", as_json=False)
 
+    def test_change_renames_and_replaces_the_key(self, run, system_connection):
+        words = ("--name", "Theirs", "--key-stdin")
+        told = run("connection", "change", "Ours", *words, stdin="other\n")
+
+        assert (told["name"], told["key"]) == ("Theirs", "…")
+        system_connection.refresh_from_db()
+        assert endpoint_of(system_connection, None).api_key == "other"
+        assert run("connection", "change", "Theirs", "--no-key")["key"] is None
+
+    @pytest.mark.parametrize("stdin", ["", "\n", " \n"])
+    def test_an_empty_input_instead_of_a_key_changes_nothing(
+        self, run, system_connection, upstream, stdin
+    ):
+        new = ("connection", "add", "--provider", "openai_compatible", "--name", "New")
+        for words in (
+            ("connection", "change", "Ours", "--name", "Theirs", "--key-stdin"),
+            (*new, "--base-url", upstream.url, "--key-stdin"),
+        ):
+            with pytest.raises(CommandError, match="--no-key") as refused:
+                run(*words, stdin=stdin)
+            assert refused.value.returncode == 2
+
+        system_connection.refresh_from_db()
+        assert system_connection.name == "Ours"
+        assert endpoint_of(system_connection, None).api_key == KEY
+        assert not Connection.objects.filter(name__in=["New", "Theirs"]).exists()
+
+    def test_change_of_the_address_needs_the_key_anew(self, run, system_connection, upstream):
+        """K8"""
+        moved = ("connection", "change", "Ours", "--base-url", upstream.url + "/x")
+
+        with pytest.raises(CommandError, match="api_key: Enter the key again"):
+            run(*moved, as_json=False)
+
+        assert run(*moved, "--key-stdin", stdin=KEY)["base_url"] == upstream.url + "/x"
+
+    def test_change_of_nothing_is_a_usage_error(self, run, system_connection):
+        with pytest.raises(CommandError) as refused:
+            run("connection", "change", "Ours")
+
+        assert refused.value.returncode == 2
+
+    def test_disable_and_enable(self, run, system_connection):
+        here = ("offline", str(system_connection.pk))
+        told = run("connection", "disable", *here)
+        assert told == {"enabled": False, "connections": ["offline", "Ours"], "changed": 2}
+        assert not Connection.objects.filter(enabled=True).exists()
+
+        assert run("connection", "enable", "Ours")["changed"] == 1
+        assert run("connection", "enable", "Ours")["changed"] == 0
+        assert Connection.objects.get(enabled=True) == system_connection
+
+    def test_nothing_is_switched_where_one_is_not_there(self, run, system_connection):
+        with pytest.raises(CommandError, match="no such connection"):
+            run("connection", "disable", "Ours", "nobody", as_json=False)
+
+        assert Connection.objects.get(name="Ours").enabled
+
+    def test_delete_takes_the_models_along(self, run, system_model):
+        told = run("connection", "delete", "Ours", "--yes")
+
+        assert (told["name"], told["models"]) == ("Ours", 1)
+        assert not Connection.objects.filter(name="Ours").exists()
+        assert not ChatModel.objects.filter(name="gpt-4o").exists()
+
+    @pytest.mark.parametrize(("typed", "gone"), [("y", True), ("n", False), ("", False)])
+    def test_delete_asks_first(self, run, system_model, monkeypatch, typed, gone):
+        asked = []
+
+        def ask(question):
+            asked.append(question)
+            return typed
+
+        monkeypatch.setattr("builtins.input", ask)
+
+        with contextlib.nullcontext() if gone else pytest.raises(CommandError, match="Nothing"):
+            run("connection", "delete", "Ours", terminal=True)
+
+        assert asked == ["Delete Ours and its models (1)? [y/N] "]
+        assert Connection.objects.filter(name="Ours").exists() is not gone
+
+    def test_delete_without_a_terminal_to_ask_is_a_usage_error(self, run, system_connection):
+        with pytest.raises(CommandError, match="--yes") as refused:
+            run("connection", "delete", "Ours")
+
+        assert refused.value.returncode == 2
+        assert Connection.objects.filter(name="Ours").exists()
+
+    def test_the_built_in_one_is_not_deleted(self, run):
+        with pytest.raises(CommandError, match="Disable it instead"):
+            run("connection", "delete", "offline", "--yes", as_json=False)
+
 
 class TestModel:
     def test_list(self, run, system_model):
@@ -188,6 +282,64 @@ class TestModel:
         assert (told["roles"], len(told["users"])) == (["agent"], 2)
 
         assert run("model", "grant", "gpt-4o", "--everyone")["everyone"] is True
+
+    def test_revoke_takes_away_and_leaves_the_others(self, run, system_model, mina, boris):
+        people = ("--user", "mina", "--user", "boris")
+        run("model", "grant", "gpt-4o", "--role", "agent", "--role", "member", *people)
+
+        told = run("model", "revoke", "gpt-4o", "--everyone", "--role", "agent", "--user", "mina")
+
+        assert (told["everyone"], told["roles"]) == (False, ["member"])
+        assert told["users"] == [str(boris.pk)]
+        with pytest.raises(CommandError) as failure:
+            run("model", "revoke", "gpt-4o")
+        assert failure.value.returncode == 2
+
+    @pytest.mark.parametrize("whom", [("--user", "mina"), ("--role", "member")])
+    def test_revoke_of_a_model_that_stays_open_to_everyone_is_refused(
+        self, run, system_model, mina, whom
+    ):
+        run("model", "grant", "gpt-4o", *whom)
+
+        with pytest.raises(CommandError, match="still open to everyone; add --everyone") as failure:
+            run("model", "revoke", "gpt-4o", *whom, as_json=False)
+
+        assert failure.value.returncode == 1
+        assert system_model.roles.count() + system_model.users.count() == 1
+        assert run("model", "revoke", "gpt-4o", "--everyone", *whom)["changed"] is True
+        assert not ChatModel.objects.open_to(mina).filter(name="gpt-4o").exists()
+
+    def test_what_changes_nothing_says_so(self, run, system_model, mina):
+        assert run("model", "grant", "gpt-4o", "--everyone")["changed"] is False
+        assert run("model", "grant", "gpt-4o", "--only", "--user", "mina")["changed"] is True
+        assert run("model", "grant", "gpt-4o", "--user", "mina")["changed"] is False
+        assert run("model", "revoke", "gpt-4o", "--role", "agent")["changed"] is False
+
+    def test_a_role_that_was_made_here_is_given_and_taken(self, run, system_model):
+        Group.objects.create(name="night shift")
+
+        told = run("model", "grant", "gpt-4o", "--only", "--role", "night shift")
+        assert told["roles"] == ["night shift"]
+
+        assert run("model", "revoke", "gpt-4o", "--role", "night shift")["roles"] == []
+
+    @pytest.mark.parametrize("word", ["grant", "revoke"])
+    def test_a_role_that_does_not_exist_is_named(self, run, system_model, word):
+        with pytest.raises(CommandError, match="There is no role called day shift") as failure:
+            run("model", word, "gpt-4o", "--everyone", "--role", "day shift", as_json=False)
+
+        assert failure.value.returncode == 1
+
+    def test_delete(self, run, system_model):
+        with pytest.raises(CommandError, match="--yes"):
+            run("model", "delete", "gpt-4o")
+        assert ChatModel.objects.filter(name="gpt-4o").exists()
+
+        assert run("model", "delete", "gpt-4o", "--yes")["name"] == "gpt-4o"
+
+        assert not ChatModel.objects.filter(name="gpt-4o").exists()
+        with pytest.raises(CommandError, match="Disable it instead"):
+            run("model", "delete", "offline", "--yes", as_json=False)
 
     @pytest.mark.parametrize("words", [(), ("--everyone", "--only")])
     def test_grant_needs_to_know_to_whom(self, run, system_model, words):

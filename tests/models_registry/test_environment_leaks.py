@@ -4,7 +4,9 @@ from dataclasses import replace
 from importlib import import_module
 
 import pytest
+import sentry_sdk
 
+from config import reports
 from models_registry.providers.factory import provider_at
 from tests.models_registry.asking import ask
 from tests.models_registry.upstream import answer
@@ -52,6 +54,15 @@ def _environment(monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def _reports(settings):
+    """Sentry's own headers name the deployment and its key."""
+    settings.SENTRY_DSN = "https://key@127.0.0.1:1/1"
+    reports.start()
+    yield
+    sentry_sdk.init(default_integrations=False)
+
+
+@pytest.fixture
 def sdk(monkeypatch):
     """DashScope's SDK reads the environment when it is imported; as if it were set by then."""
     module = import_module("dashscope")
@@ -59,7 +70,7 @@ def sdk(monkeypatch):
     monkeypatch.setattr(module, "base_http_api_url", ELSEWHERE)
 
 
-@pytest.mark.usefixtures("sdk")
+@pytest.mark.usefixtures("sdk", "_reports")
 @pytest.mark.parametrize("key", ["", "sk-of-the-connection"])
 @pytest.mark.parametrize("provider", sorted(WANTED))
 async def test_nothing_of_the_environment_arrives(upstream, provider, key):

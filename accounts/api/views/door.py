@@ -13,8 +13,7 @@ from accounts.api import serializers
 from accounts.api.callers import address_of, device_of
 from accounts.services import authentication, recovery, registration, sign_ins, tokens
 from common.api.views import ApiView
-
-_NOTHING = OpenApiResponse(description="Done.")
+from common.schema import DONE
 
 
 class PublicView(ApiView):
@@ -83,7 +82,7 @@ class RefreshView(PublicView):
 class LogoutView(PublicView):
     serializer_class = serializers.RefreshSerializer
 
-    @extend_schema(request=serializers.RefreshSerializer, responses={204: _NOTHING})
+    @extend_schema(request=serializers.RefreshSerializer, responses={204: DONE})
     def post(self, request: Request) -> Response:
         tokens.end(self.valid(request)["refresh_token"])
         return Response(status=204)
@@ -105,7 +104,7 @@ class ForgotPasswordView(PublicView):
 class ResetPasswordView(PublicView):
     serializer_class = serializers.ResetPasswordSerializer
 
-    @extend_schema(request=serializers.ResetPasswordSerializer, responses={204: _NOTHING})
+    @extend_schema(request=serializers.ResetPasswordSerializer, responses={204: DONE})
     def post(self, request: Request) -> Response:
         recovery.reset_password(**self.valid(request))
         return Response(status=204)

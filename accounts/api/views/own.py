@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,8 +13,7 @@ from accounts.api.callers import address_of, caller_of
 from accounts.models import SignIn, User
 from accounts.services import profile
 from common.api.views import ApiView, ApiViewSet
-
-_NOTHING = OpenApiResponse(description="Done.")
+from common.schema import DONE
 
 
 class MeView(ApiView):
@@ -46,7 +45,7 @@ class MeView(ApiView):
     def put(self, request: Request) -> Response:
         return self.patch(request)
 
-    @extend_schema(request=serializers.ErasePersonSerializer, responses={204: _NOTHING})
+    @extend_schema(request=serializers.ErasePersonSerializer, responses={204: DONE})
     def delete(self, request: Request) -> Response:
         serializer = serializers.ErasePersonSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -59,7 +58,7 @@ class MeView(ApiView):
 class ChangePasswordView(ApiView):
     needs_body = True
 
-    @extend_schema(request=serializers.ChangePasswordSerializer, responses={204: _NOTHING})
+    @extend_schema(request=serializers.ChangePasswordSerializer, responses={204: DONE})
     def post(self, request: Request) -> Response:
         serializer = serializers.ChangePasswordSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -87,7 +86,7 @@ class SessionViewSet(ApiViewSet):
         rows = serializers.SignInSerializer(page, many=True, context=context).data
         return self.get_paginated_response(rows)
 
-    @extend_schema(responses={204: _NOTHING})
+    @extend_schema(responses={204: DONE})
     def destroy(self, request: Request, session_id: UUID) -> Response:
         user: User = caller_of(request).user
         profile.end_sign_in(user, session_id)

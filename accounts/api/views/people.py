@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.conf import settings
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,8 +18,8 @@ from common.api import query
 from common.api.views import ApiViewSet
 from common.db import bounded_query
 from common.errors import NotFound, PermissionDenied
+from common.schema import DONE
 
-_NOTHING = OpenApiResponse(description="Done.")
 # How `?ordering=` spells it -> what it sorts by.
 _ORDERINGS = {
     "-created_at": ("-id",),
@@ -107,7 +107,7 @@ class PersonViewSet(ManagingViewSet):
         changed = people.change(self.found(user_id), actor=caller, **fields.validated_data)
         return Response(serializers.PersonSerializer(changed).data)
 
-    @extend_schema(responses={204: _NOTHING})
+    @extend_schema(responses={204: DONE})
     def destroy(self, request: Request, user_id: UUID) -> Response:
         """Erases the person and all that is personal. Suspending is what can be undone."""
         caller = self.check("delete")
@@ -135,7 +135,7 @@ class PersonSessionsViewSet(ManagingViewSet):
         page = self.paginate_queryset(self.found(user_id).sign_ins.live())
         return self.get_paginated_response(serializers.SignInSerializer(page, many=True).data)
 
-    @extend_schema(responses={204: _NOTHING})
+    @extend_schema(responses={204: DONE})
     def destroy(self, request: Request, user_id: UUID) -> Response:
         """Signs them out everywhere; they may sign in again."""
         caller = self.check("change")

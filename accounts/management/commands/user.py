@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -21,6 +22,8 @@ class Command(CliGroup):
         "manage.py user create mina mina@example.org --role agent",
         "manage.py user suspend mina@example.org",
         "manage.py user set-role mina supervisor",
+        "manage.py user set-email mina mina@example.net",
+        "manage.py user send-link mina",
         "manage.py user delete mina --yes",
     )
 
@@ -36,11 +39,17 @@ class Command(CliGroup):
             ("show", self.show, _("One person, with their devices.")),
             ("suspend", self.suspend, _("End every sign-in of a person and let none begin.")),
             ("activate", self.activate, _("Let a suspended person sign in again.")),
+            ("send-link", self.send_link, _("Mail a person a link to set a new password.")),
         ):
             self.add(name, handler, help=text).add_argument("name", help=_("User name or e-mail."))
         giving = self.add("set-role", self.set_role, help=_("Give exactly these roles."))
         giving.add_argument("name", help=_("User name or e-mail."))
         giving.add_argument("roles", nargs="+", metavar="role", help=", ".join(Role.values))
+        moving = self.add(
+            "set-email", self.set_email, help=_("Give a new address, and tell the old one.")
+        )
+        moving.add_argument("name", help=_("User name or e-mail."))
+        moving.add_argument("email", help=_("E-mail address."))
         making = self.add("create", self.create, help=_("Make somebody who can sign in at once."))
         making.add_argument("username", help=_("User name."))
         making.add_argument("email", help=_("E-mail address."))
@@ -80,8 +89,8 @@ class Command(CliGroup):
             "display_name": user.display_name,
             "language": user.language,
             "timezone": user.timezone,
-            "email_verified_at": user.email_verified_at,
-            "last_login": user.last_login,
+            "email_verified_at": _told(user.email_verified_at),
+            "last_login_at": _told(user.last_login),
             "devices": [
                 f"{sign_in.client or '-'} ({sign_in.address or '-'})"
                 for sign_in in user.sign_ins.live().order_by("-id")
@@ -96,6 +105,13 @@ class Command(CliGroup):
 
     def set_role(self, *, name: str, roles: list[str], **options: Any) -> Answer:
         return _row(people.set_roles(people.find(name), roles, actor=None))
+
+    def set_email(self, *, name: str, email: str, **options: Any) -> Answer:
+        return _row(people.change_email(people.find(name), email, actor=None))
+
+    def send_link(self, *, name: str, **options: Any) -> Answer:
+        user = people.send_reset_link(people.find(name), actor=None)
+        return {"username": user.username, "sent_to": user.email}
 
     def create(
         self,
@@ -131,5 +147,9 @@ def _row(user: User) -> dict[str, Any]:
         "email": user.email,
         "roles": people.roles_of(user),
         "active": user.is_active,
-        "created_at": user.created_at.isoformat(timespec="seconds"),
+        "created_at": _told(user.created_at),
     }
+
+
+def _told(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None

@@ -24,6 +24,7 @@ from common.api import query
 from common.api.views import ApiViewSet
 from common.db import bounded_query
 from common.errors import NotFound
+from common.schema import DONE
 
 # How `?ordering=` spells it -> what it sorts by. The id decides between equals.
 _ORDERINGS = {
@@ -98,6 +99,7 @@ class ConversationViewSet(ApiViewSet):
         """Accepted as PATCH: what is left out stays."""
         return self.partial_update(request, conversation_id)
 
+    @extend_schema(responses={204: DONE})
     def destroy(self, request: Request, conversation_id: UUID) -> Response:
         conversations.delete_conversation(caller_of(request), conversation_id)
         return Response(status=204)

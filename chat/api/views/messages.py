@@ -21,6 +21,7 @@ from chat.services.turn_requests import TurnStarted, send_message
 from common.api import query
 from common.api.renderers import EventStreamRenderer, JSONRenderer
 from common.api.views import ApiView
+from common.schema import DONE
 
 
 def send(request: Request, conversation_id: UUID) -> TurnStarted:
@@ -123,7 +124,7 @@ class MessageView(ApiView):
     def put(self, request: Request, message_id: UUID) -> Response:
         return self.patch(request, message_id)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: DONE})
     def delete(self, request: Request, message_id: UUID) -> Response:
         """Delete a message and all that follow from it."""
         messages.delete_message(caller_of(request), message_id)
@@ -145,7 +146,7 @@ class FeedbackView(ApiView):
         given = serializer.validated_data
         return Response(messages.rate_message(caller_of(request), message_id, **given))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: DONE})
     def delete(self, request: Request, message_id: UUID) -> Response:
         """Take the rating back."""
         messages.rate_message(caller_of(request), message_id, rating="")

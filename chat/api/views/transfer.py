@@ -25,6 +25,7 @@ from common.api.parsers import UnreadJSONParser
 from common.api.views import ApiView, ApiViewSet
 from common.downloads import download
 from common.errors import Invalid
+from common.schema import DONE
 
 
 @extend_schema(tags=["conversations"])
@@ -89,7 +90,7 @@ class ShareView(ApiView):
         url = sharing.share_conversation(caller_of(request), conversation_id)
         return Response({"url": url}, status=201)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: DONE})
     def delete(self, request: Request, conversation_id: UUID) -> Response:
         """The link leads nowhere from now on."""
         sharing.unshare_conversation(caller_of(request), conversation_id)

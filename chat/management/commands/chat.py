@@ -11,13 +11,13 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.management.callers import caller_named
 from chat.terminal.following import Signals
 from chat.terminal.once import STOPPED, answer_once, question_of
 from chat.terminal.opening import database_told_plainly, furnish
-from chat.terminal.people import caller_named
 from chat.terminal.talk import Talk
 from chat.turns.runner import runner
-from common.commands import Answer, CliCommand, usage_error
+from common.commands import SETTINGS_CHECKS, Answer, CliCommand, usage_error
 from common.languages import speak
 
 
@@ -29,7 +29,6 @@ class Command(CliCommand):
         "With a question, or in a pipe, it answers once. Exit code 0: answered. 1: the model\n"
         "failed, and stderr says why. 2: the command line is wrong. 130: stopped by Ctrl-C."
     )
-    requires_system_checks = ()  # all of them would load every page of the site first
     examples = (
         "manage.py chat                                   talk; /help lists what you can do",
         "manage.py chat --conversation last               go on where you were",
@@ -69,7 +68,7 @@ class Command(CliCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.check(tags=["parley"])
+        self.check(tags=[SETTINGS_CHECKS])
         options["as_json"] = options["format"] == "json"
         super().handle(*args, **options)
 

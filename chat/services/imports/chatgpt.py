@@ -23,6 +23,7 @@ from chat.services.imports.pieces import Pieces, Span
 from common.errors import Invalid
 
 TREE = "mapping"
+READ = frozenset({TREE})
 
 _ROLES = {
     "system": Message.Role.SYSTEM,
@@ -35,6 +36,8 @@ _STATUSES = {
     "in_progress": Message.Status.INTERRUPTED,
     "finished_partial_completion": Message.Status.STOPPED,
 }
+# Looked up once: an enumeration takes its time.
+_USER, _COMPLETE = Message.Role.USER, Message.Status.COMPLETE
 _BACKTICKS = re.compile("`+")
 _CODE = frozenset({"code", "execution_output"})
 _THOUGHTS = frozenset({"thoughts", "reasoning_recap"})
@@ -63,10 +66,10 @@ def conversations(pieces: Pieces) -> list[Span]:
     return found
 
 
-def read(pieces: Pieces, span: Span) -> Imported:
-    head, inner = pieces.head(span)
+def read(pieces: Pieces, head: dict[str, Any], inner: dict[str, Span]) -> Imported:
+    """One of them, of which the plain values are known and where its containers stand."""
     own_id = drafts.key(head.get("conversation_id")) or drafts.key(head.get("id"))
-    title = drafts.line(head.get("title"), settings.TITLE_CHARACTERS)
+    title = drafts.title(head.get("title"))
     source = Conversation.TitleSource
     nodes = dict(_nodes(pieces, inner[TREE])) if TREE in inner else {}
     messages, newest = _linked(nodes, drafts.key(head.get("current_node")))
@@ -85,16 +88,16 @@ def read(pieces: Pieces, span: Span) -> Imported:
 
 
 def _nodes(pieces: Pieces, span: Span) -> Iterator[tuple[str, _Node]]:
-    if pieces.is_list(span):
-        return
+    is_list = pieces.is_list(span)
     for name, value in pieces.each(span):
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not is_list:
+            node_id = drafts.key(name)
             parent, children = value.get("parent"), value.get("children")
             yield (
-                drafts.key(name),
+                node_id,
                 _node(
                     value.get("message"),
-                    name=drafts.key(name),
+                    name=node_id,
                     parent=drafts.key(parent) if isinstance(parent, str) else None,
                     children=[drafts.key(each) for each in children if isinstance(each, str)]
                     if isinstance(children, list)
@@ -106,10 +109,10 @@ def _nodes(pieces: Pieces, span: Span) -> Iterator[tuple[str, _Node]]:
 def _node(message: Any, *, name: str, parent: str | None, children: list[str]) -> _Node:
     if not isinstance(message, dict):
         return _Node(parent, children, None)
-    content, metadata, author = (
+    content, metadata, author = [
         found if isinstance(found := message.get(part), dict) else {}
         for part in ("content", "metadata", "author")
-    )
+    ]
     if content.get("content_type") in _THOUGHTS:
         return _Node(parent, children, None, _thoughts(content))
     is_hidden = metadata.get("is_visually_hidden_from_conversation") is True
@@ -124,12 +127,10 @@ def _node(message: Any, *, name: str, parent: str | None, children: list[str]) -
     draft = Draft(
         key=name,
         parent=None,
-        role=_ROLES.get(role, Message.Role.USER) if isinstance(role, str) else Message.Role.USER,
+        role=_ROLES.get(role, _USER) if isinstance(role, str) else _USER,
         content=drafts.text(said),
         at=drafts.moment(message.get("create_time")),
-        status=_STATUSES.get(status, Message.Status.COMPLETE)
-        if isinstance(status, str)
-        else Message.Status.COMPLETE,
+        status=_STATUSES.get(status, _COMPLETE) if isinstance(status, str) else _COMPLETE,
         model=drafts.line(metadata.get("model_slug"), 200),
     )
     return _Node(parent, children, draft)

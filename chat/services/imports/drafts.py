@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,12 +12,15 @@ from django.conf import settings
 from django.utils.dateparse import parse_datetime
 
 from chat.models import Conversation, Message
-from common.text import clean
+from common.text import clean, heading
 
 # Beyond these, numbers are somebody's joke; sums of them still fit into their columns.
 NUMBER_AT_MOST = 10**12
 SECONDS_AT_MOST = 10**7
+_NUMBERS = frozenset({int, float})  # and not bool, which passes for an int
 _YEARS = range(2000, 2100)
+_KEY_CHARACTERS = 80
+_COMPLETE = Message.Status.COMPLETE  # looked up once: an enumeration takes its time
 
 
 @dataclass(slots=True)
@@ -35,7 +38,7 @@ class Draft:
     at: datetime | None = None
     position: int | None = None
     ended_position: int | None = None
-    status: str = Message.Status.COMPLETE
+    status: str = _COMPLETE
     model: str = ""
     fallback: bool = False
     prompt_tokens: int | None = None
@@ -49,8 +52,8 @@ class Draft:
     edited_at: datetime | None = None
     rating: str = ""
     comment: str = ""
-    tool_calls: list[Any] = field(default_factory=list)
-    sources: list[Any] = field(default_factory=list)
+    tool_calls: Sequence[Any] = ()
+    sources: Sequence[Any] = ()
 
 
 @dataclass(slots=True)
@@ -83,27 +86,30 @@ def text(value: Any, characters: int | None = None) -> str:
 
 
 def line(value: Any, characters: int) -> str:
-    """The same for a title or a name: white space alone is nothing."""
+    """The same for a name: white space alone is nothing."""
     found = text(value, characters)
     return found if found.strip() else ""
 
 
+def title(value: Any) -> str:
+    # Judged again: of what is seen, the cut may have left nothing.
+    return heading(heading(text(value))[: settings.TITLE_CHARACTERS])
+
+
 def key(value: Any) -> str:
     """An id of the file's own."""
-    return clean(value)[: settings.NAME_CHARACTERS] if isinstance(value, str) else ""
+    return clean(value)[:_KEY_CHARACTERS] if isinstance(value, str) else ""
 
 
 def number(value: Any) -> int | None:
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_number and 0 <= value <= NUMBER_AT_MOST else None
+    return value if type(value) is int and 0 <= value <= NUMBER_AT_MOST else None
 
 
 def seconds(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value <= SECONDS_AT_MOST else None
+    return float(value) if type(value) in _NUMBERS and 0 <= value <= SECONDS_AT_MOST else None
 
 
-def choice(value: Any, allowed: Iterable[str], default: str) -> str:
+def choice(value: Any, allowed: Container[str], default: str) -> str:
     return value if isinstance(value, str) and value in allowed else default
 
 
@@ -113,9 +119,7 @@ def moment(value: Any) -> datetime | None:
     try:
         if isinstance(value, str):
             found = parse_datetime(value[:40])
-        elif (
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        ):
+        elif type(value) in _NUMBERS and math.isfinite(value):
             found = datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError):
         return None

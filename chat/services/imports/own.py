@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -20,11 +21,15 @@ from common.money import BILLION
 FORMAT = "parley.conversations"
 VERSION = 1
 TREE = "messages"
+READ = frozenset({TREE, "parameters"})
 
 MODEL_CHARACTERS = 200
 # The desk's people speak in tickets alone; to pass for one of them is nobody's.
 _ROLES = frozenset(Message.Role.values) - {Message.Role.AGENT}
 _ENDED = frozenset(Message.Status.values) - Message.BEING_WRITTEN
+_RATINGS = frozenset(Message.Rating.values)
+# Looked up once: an enumeration takes its time.
+_USER, _INTERRUPTED = Message.Role.USER, Message.Status.INTERRUPTED
 # No more than ten thousand for one message: the sum of a file's still fits into its column.
 _MONEY = re.compile(r"\d{1,4}(\.\d{1,9})?", re.ASCII)
 _TOOL_CALLS = 64
@@ -46,10 +51,10 @@ def conversations(pieces: Pieces) -> list[Span]:
     return [span for _name, span in pieces.outline(found)[1] if not pieces.is_list(span)]
 
 
-def read(pieces: Pieces, span: Span) -> Imported:
-    head, inner = pieces.head(span)
+def read(pieces: Pieces, head: dict[str, Any], inner: dict[str, Span]) -> Imported:
+    """One of them, of which the plain values are known and where its containers stand."""
     own_id = drafts.key(head.get("id"))
-    title = drafts.line(head.get("title"), settings.TITLE_CHARACTERS)
+    title = drafts.title(head.get("title"))
     return Imported(
         key=f"parley:{own_id}" if own_id else "",
         own_id=own_id,
@@ -84,51 +89,94 @@ def _parameters(pieces: Pieces, span: Span | None) -> dict[str, Any]:
 
 def _message(value: dict[str, Any]) -> Draft:
     parent = value.get("parent_id")
-    usage, error, feedback, context = (
-        found if isinstance(found := value.get(name), dict) else {}
-        for name in ("usage", "error", "feedback", "context")
-    )
-    rating = drafts.choice(feedback.get("rating"), Message.Rating.values, "")
-    return Draft(
+    draft = Draft(
         key=drafts.key(value.get("id")),
         parent=drafts.key(parent) if isinstance(parent, str) else None,
-        role=drafts.choice(value.get("role"), _ROLES, Message.Role.USER),
+        role=drafts.choice(value.get("role"), _ROLES, _USER),
         content=drafts.text(value.get("content")),
-        reasoning=drafts.text(value.get("reasoning")),
         at=drafts.moment(value.get("created_at")),
         position=drafts.number(value.get("position")),
         ended_position=drafts.number(value.get("ended_position")),
         # What was being written when it was exported has no turn here that would end it.
-        status=drafts.choice(value.get("status", "complete"), _ENDED, Message.Status.INTERRUPTED),
-        model=drafts.line(value.get("model"), MODEL_CHARACTERS),
-        fallback=value.get("fallback") is True,
-        prompt_tokens=drafts.number(usage.get("prompt_tokens")),
-        completion_tokens=drafts.number(usage.get("completion_tokens")),
-        cost=_cost(usage.get("cost")) if usage else None,
-        usage_estimated=usage.get("estimated") is True,
+        status=drafts.choice(value.get("status", "complete"), _ENDED, _INTERRUPTED),
         seconds=drafts.seconds(value.get("seconds")),
-        context=_context(context),
-        error_code=drafts.text(error.get("code"), 32),
-        error_detail=drafts.text(error.get("detail"), 300),
-        edited_at=drafts.moment(value.get("edited_at")),
-        rating=rating,
-        comment=drafts.text(feedback.get("comment"), settings.COMMENT_CHARACTERS) if rating else "",
-        tool_calls=_objects(value.get("tool_calls"), _tool_call, _TOOL_CALLS),
-        sources=_objects(value.get("sources"), _source, _SOURCES),
     )
+    for name, take in _MORE.items():
+        if found := value.get(name):  # most messages have few of them
+            take(draft, found)
+    return draft
+
+
+def _take_reasoning(draft: Draft, value: Any) -> None:
+    draft.reasoning = drafts.text(value)
+
+
+def _take_model(draft: Draft, value: Any) -> None:
+    draft.model = drafts.line(value, MODEL_CHARACTERS)
+
+
+def _take_fallback(draft: Draft, value: Any) -> None:
+    draft.fallback = value is True
+
+
+def _take_usage(draft: Draft, value: Any) -> None:
+    if isinstance(value, dict):
+        draft.prompt_tokens = drafts.number(value.get("prompt_tokens"))
+        draft.completion_tokens = drafts.number(value.get("completion_tokens"))
+        draft.cost = _cost(value.get("cost"))
+        draft.usage_estimated = value.get("estimated") is True
+
+
+def _take_context(draft: Draft, value: Any) -> None:
+    left_out = drafts.number(value.get("messages_left_out")) if isinstance(value, dict) else None
+    if left_out is not None:
+        is_summarized = value.get("summarized") is True
+        draft.context = {"messages_left_out": left_out, "summarized": is_summarized}
+
+
+def _take_error(draft: Draft, value: Any) -> None:
+    if isinstance(value, dict):
+        draft.error_code = drafts.text(value.get("code"), 32)
+        draft.error_detail = drafts.text(value.get("detail"), 300)
+
+
+def _take_edited_at(draft: Draft, value: Any) -> None:
+    draft.edited_at = drafts.moment(value)
+
+
+def _take_feedback(draft: Draft, value: Any) -> None:
+    if isinstance(value, dict):
+        draft.rating = drafts.choice(value.get("rating"), _RATINGS, "")
+        if draft.rating:
+            draft.comment = drafts.text(value.get("comment"), settings.COMMENT_CHARACTERS)
+
+
+def _take_tool_calls(draft: Draft, value: Any) -> None:
+    draft.tool_calls = _objects(value, _tool_call, _TOOL_CALLS)
+
+
+def _take_sources(draft: Draft, value: Any) -> None:
+    draft.sources = _objects(value, _source, _SOURCES)
+
+
+_MORE: dict[str, Callable[[Draft, Any], None]] = {
+    "reasoning": _take_reasoning,
+    "model": _take_model,
+    "fallback": _take_fallback,
+    "usage": _take_usage,
+    "context": _take_context,
+    "error": _take_error,
+    "edited_at": _take_edited_at,
+    "feedback": _take_feedback,
+    "tool_calls": _take_tool_calls,
+    "sources": _take_sources,
+}
 
 
 def _cost(value: Any) -> int | None:
     if not isinstance(value, str) or not _MONEY.fullmatch(value):
         return None
     return int(Decimal(value) * BILLION)
-
-
-def _context(value: dict[str, Any]) -> dict[str, Any] | None:
-    left_out = drafts.number(value.get("messages_left_out"))
-    if left_out is None:
-        return None
-    return {"messages_left_out": left_out, "summarized": value.get("summarized") is True}
 
 
 def _objects(value: Any, read_one: Any, most: int) -> list[dict[str, Any]]:

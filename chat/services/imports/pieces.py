@@ -21,8 +21,15 @@ from common.errors import Invalid
 
 # Deep enough for file > conversations > conversation > messages > message.
 _DEPTH = 5
-# The next bracket that is in no string. Possessive, so that no file can make it look twice.
-_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+([\[\]{}])', re.DOTALL)
+# Possessive, so that no file can make it look twice.
+_NO_BRACKET = rb'[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"'
+_FLAT = rb"[\[{](?:%s)*+[\]}]" % _NO_BRACKET
+_SMALL = rb"[\[{](?:%s|%s)*+[\]}]" % (_NO_BRACKET, _FLAT)
+# The next bracket that is in no string.
+_BRACKET = re.compile(rb"(?:%s)*+([\[\]{}])" % _NO_BRACKET, re.DOTALL)
+# The same, past containers in which there is little: most of a file's brackets are theirs.
+_BRACKET_FURTHER = re.compile(rb"(?:%s|%s)*+([\[\]{}])" % (_NO_BRACKET, _SMALL), re.DOTALL)
+_SMALL_DEPTH = 2
 _OPENING = frozenset(b"[{")
 _BLANK = b" \t\r\n"
 # An escaped character, or a pair of escapes that is one; half a pair is no character.
@@ -49,6 +56,7 @@ class Pieces:
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw.removeprefix(b"\xef\xbb\xbf")
+        self._piece_bytes: int = settings.IMPORT_PIECE_BYTES
         self._starts = [array("I") for _depth in range(_DEPTH)]
         self._ends = [array("I") for _depth in range(_DEPTH)]
         self._scan()
@@ -65,8 +73,10 @@ class Pieces:
         """Note where the outer containers stand; where the last of all ends."""
         raw, starts, ends = self.raw, self._starts, self._ends
         most, deepest = settings.IMPORT_BRACKETS, settings.JSON_DEPTH
-        next_bracket = _BRACKET.match
+        # Where nothing is noted any more, and nothing too deep can be passed by.
+        further = range(_DEPTH, deepest - _SMALL_DEPTH + 1)
         position = depth = 0
+        next_bracket = _BRACKET.match
         while (found := next_bracket(raw, position)) and 0 <= depth <= deepest and most > 0:
             position = found.end()
             most -= 1
@@ -78,6 +88,7 @@ class Pieces:
                 depth -= 1
                 if 0 <= depth < _DEPTH:
                     ends[depth].append(position)
+            next_bracket = (_BRACKET_FURTHER if depth in further else _BRACKET).match
         if depth > deepest:
             raise Invalid(_("The body is nested too deeply."))
         if most == 0:
@@ -108,7 +119,7 @@ class Pieces:
         inner = self.inner(span)
         parts: list[bytes] = []
         position = span.start
-        left = settings.IMPORT_PIECE_BYTES + 64 * len(inner)
+        left = self._piece_bytes + 64 * len(inner)
         for number, index in enumerate(inner):
             start, end = self._starts[depth][index], self._ends[depth][index]
             left -= start - position
@@ -131,7 +142,7 @@ class Pieces:
 
     def value(self, span: Span) -> Any:
         """The container, parsed whole."""
-        if span.end - span.start > settings.IMPORT_PIECE_BYTES:
+        if span.end - span.start > self._piece_bytes:
             raise _too_large()
         return parse(self.raw[span.start : span.end])
 

@@ -8,24 +8,27 @@ from django.db.models import Count
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.models import Role
 from accounts.services.people import find
-from common.commands import Answer, CliGroup, usage_error
+from common.commands import Answer, CliGroup, confirm, usage_error
 from common.errors import NotFound
 from common.money import as_decimal
 from models_registry.models import ChatModel
 from models_registry.services.explaining import explain, meant_by
-from models_registry.services.models import access_of, grant, set_enabled
+from models_registry.services.models import access_of, delete_model, grant, revoke, set_enabled
 
 
 class Command(CliGroup):
-    about = gettext_lazy("The deployment's models: list them, switch them, open them to people.")
+    about = gettext_lazy(
+        "The deployment's models: list, switch and delete them, open and close them to people."
+    )
     examples = (
         "manage.py model list",
         "manage.py model disable gpt-4o",
         "manage.py model grant gpt-4o --role member --user mina",
         "manage.py model grant gpt-4o --everyone",
+        "manage.py model revoke gpt-4o --everyone --user mina",
         "manage.py model why gpt-4o mina",
+        "manage.py model delete gpt-4o --yes",
     )
 
     def add_commands(self) -> None:
@@ -44,23 +47,17 @@ class Command(CliGroup):
             "--everyone", action="store_true", default=None, help=_("To all who are signed in.")
         )
         giving.add_argument("--only", action="store_true", help=_("No longer to everyone."))
-        giving.add_argument(
-            "--role",
-            action="append",
-            default=[],
-            choices=list(Role.values),
-            help=_("To whoever has this role; may be given again."),
-        )
-        giving.add_argument(
-            "--user",
-            action="append",
-            default=[],
-            metavar="NAME",
-            help=_("To this person: user name or e-mail; may be given again."),
-        )
+        _add_people(giving)
+        taking = self.add("revoke", self.revoke, help=_("Close a model to some people."))
+        taking.add_argument("model", help=_("Its name."))
+        taking.add_argument("--everyone", action="store_true", help=_("No longer to everyone."))
+        _add_people(taking)
         asking = self.add("why", self.why, help=_("Say whether a person may use a model, and why."))
         asking.add_argument("model", help=_("Its name."))
         asking.add_argument("user", help=_("User name or e-mail."))
+        deleting = self.add("delete", self.delete, help=_("Delete a model; its answers end."))
+        deleting.add_argument("model", help=_("Its name."))
+        deleting.add_argument("--yes", action="store_true", help=_("Do not ask."))
 
     def list_models(self, *, all: bool, **_options: Any) -> Answer:  # noqa: A002 the option's name
         models = ChatModel.objects.select_related("connection", "owner").order_by("name", "id")
@@ -88,21 +85,61 @@ class Command(CliGroup):
         if everyone and only:
             raise usage_error(_("--everyone and --only exclude each other."))
         people = [find(name).pk for name in user]
-        wanted = False if only else everyone
-        opened = grant(_found(model), actor=None, everyone=wanted, roles=role, users=people)
-        access = access_of(opened)
-        return {
-            "name": opened.name,
-            "everyone": access.everyone,
-            "roles": list(access.roles),
-            "users": [str(each) for each in access.users],
-        }
+        wanted, found = False if only else everyone, _found(model)
+        changed = grant(found, actor=None, everyone=wanted, roles=role, users=people)
+        return _opened(found, changed=changed)
+
+    def revoke(
+        self, *, model: str, everyone: bool, role: list[str], user: list[str], **_options: Any
+    ) -> Answer:
+        if not (everyone or role or user):
+            raise usage_error(_("Say to whom: --everyone, --role or --user."))
+        people = [find(name).pk for name in user]
+        found = _found(model)
+        changed = revoke(found, actor=None, everyone=everyone, roles=role, users=people)
+        return _opened(found, changed=changed)
+
+    def delete(self, *, model: str, yes: bool, **_options: Any) -> Answer:
+        found = _found(model)
+        deleted = {"id": str(found.pk), "name": found.name}
+        if not yes:
+            confirm(_("Delete the model %(name)s?") % deleted)
+        delete_model(found, actor=None)
+        return deleted
 
     def why(self, *, model: str, user: str, **_options: Any) -> Answer:
         person = find(user)
         meant = meant_by(model, person)
         told = {"model": meant.name, "scope": meant.scope, "user": person.username}
         return told | explain(meant, person).as_dict()
+
+
+def _add_people(parser: Any) -> None:
+    parser.add_argument(
+        "--role",
+        action="append",
+        default=[],
+        metavar="ROLE",
+        help=_("To whoever has this role; may be given again."),
+    )
+    parser.add_argument(
+        "--user",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=_("To this person: user name or e-mail; may be given again."),
+    )
+
+
+def _opened(model: ChatModel, *, changed: bool) -> Answer:
+    access = access_of(model)
+    return {
+        "name": model.name,
+        "everyone": access.everyone,
+        "roles": list(access.roles),
+        "users": [str(each) for each in access.users],
+        "changed": changed,
+    }
 
 
 def _found(name: str) -> ChatModel:

@@ -79,6 +79,8 @@ def test_what_a_client_may_not_write_is_not_stored(rest, conversation, charlie):
     [
         ("title", "t" * 201),
         ("title", "   "),
+        ("title", "\u202e\u2069"),
+        ("title", "\u3164\u200d"),
         ("title", 5),
         ("title", None),
         ("system_prompt", "s" * 32_001),
@@ -98,6 +100,16 @@ def test_a_wrong_field_is_named_and_nothing_is_written(rest, conversation, field
     assert problem["code"] == "invalid"
     assert next(iter(problem["errors"])).split(".")[0] == field
     assert Conversation.objects.get().updated_at == conversation.updated_at
+
+
+def test_a_title_is_one_line_that_nothing_turns_or_hides(rest):
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+
+    made = rest("post", "conversations", {"title": f"\u202eplans\u2066 \u05e9\u05dc {family}\n"})
+
+    assert made.json()["title"] == f"plans \u05e9\u05dc {family}"
+    refused = rest("post", "conversations", {"title": "\u202e"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid")
 
 
 @pytest.mark.parametrize("value", ["t" * 200, ""])

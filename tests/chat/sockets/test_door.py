@@ -51,6 +51,67 @@ async def test_a_refused_login_is_accepted_told_once_and_closed(serving, token, 
     await socket.ended()
 
 
+@pytest.fixture
+def log(caplog):
+    """What the request log says of sockets; its whole text must name no secret."""
+    caplog.set_level("INFO", logger="parley.request")
+
+    def lines(*secrets):
+        assert not any(secret in caplog.text for secret in secrets)
+        told = [record.msg for record in caplog.records if record.name == "parley.request"]
+        return [line for line in told if line["event"].startswith("socket_")]
+
+    return lines
+
+
+async def test_a_socket_has_one_line_as_it_opens_and_one_as_it_ends(serving, alice, token, log):
+    """G1, G2: neither its token nor what was said."""
+    socket = Socket("/ws/chat?x=canary", token=token, headers={"X-Request-ID": "door-0001"})
+    await socket.open()
+    await socket.quiet()
+    socket.send({"type": "canary", "ref": "canary"})
+    await socket.receive()
+    (opened,) = log()
+
+    await socket.leave()
+
+    _, closed = log(token, "canary", "bearer")
+    same = {"path": "/ws/chat", "request_id": "door-0001", "user_id": str(alice.user.pk)}
+    assert same.items() <= opened.items()
+    assert (opened["event"], opened["status"]) == ("socket_opened", 101)
+    assert opened["address"] == "203.0.113.7"
+    assert same.items() <= closed.items()
+    assert (closed["event"], closed["code"]) == ("socket_closed", 1001)
+    assert 0 <= closed["seconds"] < 60
+
+
+async def test_the_line_of_the_end_has_the_code_that_we_close_with(serving, alice, token, log):
+    async with Socket(token=token) as socket:
+        for mine in sockets.of(alice.user.pk):
+            mine.finish(4409)
+        assert await socket.close_code() == 4409
+
+    assert [line.get("code") for line in log()] == [None, 4409]
+
+
+async def test_who_is_only_told_why_not_has_two_lines_of_nobody(serving, log):
+    socket = Socket(token="nonsense")
+    await socket.open()
+    assert await socket.close_code() == 4401
+    await socket.ended()
+
+    assert [(line["user_id"], line.get("code")) for line in log("nonsense")] == [
+        (None, None),
+        (None, 4401),
+    ]
+
+
+async def test_a_handshake_that_is_refused_has_no_line_of_a_socket(serving, token, log):
+    assert await refused(Socket(token=token, subprotocols=["other"])) == 4403
+
+    assert log() == []
+
+
 async def test_two_hundred_refused_sockets_leave_nothing_behind(serving):
     """W3, W8: the ones over the cap for strangers are refused before acceptance."""
     many = [Socket(token="nonsense") for _ in range(200)]

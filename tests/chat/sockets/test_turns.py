@@ -18,7 +18,7 @@ from common.db import in_thread
 from common.lookout import look_once
 from common.nudges import join, leave, nudge
 from models_registry.providers.base import Finished, TextDelta
-from tests.asgi import Request, Socket
+from tests.asgi import Socket
 from tests.chat.conftest import Gate, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -113,23 +113,6 @@ async def test_the_same_key_again_replays_the_same_turn(serving, token, conversa
     assert text_of(first) == text_of(second) == "Once"
     assert first[0]["message_id"] == second[0]["message_id"]
     assert told["code"] == "idempotency_conflict"
-    assert await Turn.objects.acount() == 1
-
-
-async def test_one_key_is_one_turn_whatever_it_comes_by(serving, token, conversation, script):
-    """T1: JSON, stream and frame are one operation."""
-    script(TextDelta("Once"), Finished("stop"))
-    path, headers = f"conversations/{conversation.id}/messages", {"Idempotency-Key": "k"}
-    body = {"content": "Hi", "attachments": []}
-
-    answer = await Request("POST", path, token=token, body=body, headers=headers).json()
-    stream = Request("POST", f"{path}/stream", token=token, body=body, headers=headers)
-    streamed = await stream.events()
-    async with Socket(token=token) as socket:
-        socket.send(say(conversation, idempotency_key="k"))
-        framed = await socket.until(*ENDS)
-
-    assert streamed[-1]["message"] == framed[-1]["message"] == answer["message"]
     assert await Turn.objects.acount() == 1
 
 

@@ -10,8 +10,11 @@ import pytest
 from chat.models import Conversation, Message, Turn
 from tests.chat.terminal.conftest import make_model
 from tests.chat.terminal.running import ALT_ENTER, CTRL_C, CTRL_D, ENTER, SECONDS, UP
+from tests.e2e.conftest import once
 from tests.models_registry.upstream import HANG, Reply, Wait, answer, delta, finish, refusal, sse
 from tests.waiting import until
+
+pytestmark = once
 
 
 def test_a_talk_from_the_greeting_to_the_leave(terminal, echo, upstream):

@@ -13,6 +13,10 @@ from rich.console import Console
 from chat.streams import events
 from chat.terminal.live import LiveScreen
 from chat.terminal.markdown import THEME, Lines, blocks_of, lines_of
+from tests.e2e.conftest import once
+
+pytestmark = once
+
 
 WIDTH, HEIGHT = 60, 20
 MESSAGE = uuid.uuid4()

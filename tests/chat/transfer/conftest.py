@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from accounts.services.callers import Caller
-from chat.services.importing import Summary, import_file
+from chat.services.importing import FileImported, import_file
 from tests.chat.api.rest import Rest
 from tests.chat.serving import serving, stranger, token
 
@@ -20,10 +20,10 @@ def rest(token: str) -> Rest:
 
 
 @pytest.fixture
-def take(alice: Caller) -> Callable[[Any], Summary]:
+def take(alice: Caller) -> Callable[[Any], FileImported]:
     """Import a file, or what is to be one, for Alice."""
 
-    def take(file: Any) -> Summary:
+    def take(file: Any) -> FileImported:
         return import_file(alice, file if isinstance(file, bytes) else json.dumps(file).encode())
 
     return take

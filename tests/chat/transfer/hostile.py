@@ -244,6 +244,9 @@ CUT: dict[str, Maker] = {
     "nodes that are hidden": lambda size: _as_json(
         [_nodes(max(10, size // 1_500), role="user", weight=0)]
     ),
+    "nodes in a row without end": lambda size: _as_json(
+        [_nodes(max(10, min(60_000, size // 400)), role="user")]
+    ),
     "children that are not there": lambda size: _as_json(
         [chatgpt(node("a", None, "user", "Hi") | {"children": ["x"] * (size // 5)})]
         if size < 4 << 20

@@ -6,8 +6,9 @@ import pytest
 from django.conf import settings
 
 from chat.models import Conversation, Message
+from chat.services.imports import pieces
 from common.errors import Invalid, PayloadTooLarge
-from tests.chat.transfer.files import exported, own, said, talk, tree
+from tests.chat.transfer.files import chatgpt, exported, node, own, said, talk, tree
 from tests.chat.transfer.hostile import CUT, REFUSED
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -117,3 +118,32 @@ def test_of_a_file_that_is_refused_in_its_middle_nothing_is_stored(take):
 
     assert not Conversation.objects.exists()
     assert take(good).as_fields()["added"] == 2
+
+
+def test_each_message_of_a_file_is_parsed_once(take, monkeypatch):
+    parsed: list[bytes] = []
+    parse = pieces.parse
+
+    def counted(piece):
+        parsed.append(piece)
+        return parse(piece)
+
+    monkeypatch.setattr(pieces, "parse", counted)
+    nodes = [node(f"n{n}", None, "user", f"text {n}.") for n in range(50)]
+
+    take([chatgpt(*nodes)])
+
+    for number in range(50):
+        assert sum(f"text {number}.".encode() in piece for piece in parsed) == 1
+
+
+@pytest.mark.parametrize("depth", range(1, 25))
+def test_what_is_nested_in_a_message_hides_nothing_behind_it(take, depth):
+    inner: object = ['"]}', {"[": "{"}]
+    for _level in range(depth):
+        inner = {"a": [], "b": inner, "c": {"d": {}}}
+    nodes = [node(name, None, "user", name, deep=inner) for name in ("one", "two")]
+
+    found = take([chatgpt(*nodes), chatgpt(node("three", None, "user", "three"), name="c-2")])
+
+    assert found.as_fields()["messages"] == 3

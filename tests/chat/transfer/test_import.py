@@ -90,6 +90,21 @@ def test_no_model_is_asked_for_the_titles_of_what_was_imported(take):
     assert (found.title_source, found.titled_position) == ("none", found.last_position)
 
 
+def test_a_title_of_nothing_that_is_seen_is_none(take):
+    take(own(talk(id="a", title="\u202e\u3164"), talk(id="b", title="a\u202eb\nc")))
+
+    found = dict(Conversation.objects.values_list("title", "title_source"))
+    assert found == {"": "none", "ab c": "user"}
+
+
+@pytest.mark.parametrize("unseen", ["\u200d", "\u0301"])
+def test_a_title_of_which_the_cut_leaves_nothing_that_is_seen_is_none(take, unseen):
+    take(own(talk(id="a", title=unseen * 250 + "a")))
+
+    found = Conversation.objects.get()
+    assert (found.title, found.title_source) == ("", "none")
+
+
 def test_a_model_of_the_same_name_is_kept(take):
     make_model("echo")
     make_model("closed", everyone=False)

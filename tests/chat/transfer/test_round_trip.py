@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from accounts.services.callers import Caller
 from chat.models import Conversation, Message
 from chat.services.importing import import_file
+from common.text import heading
 from tests.chat.transfer.files import exported, shape
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,7 +85,7 @@ def _messages(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 _conversation = st.fixed_dictionaries(
     {
-        "title": _text.filter(lambda text: not text or text.strip()),
+        "title": _text.map(heading),
         "system_prompt": _text.filter(lambda text: not text or text.strip()),
         "parameters": st.just({}) | st.just({"temperature": 0.5, "stop": ["\n"]}),
         "archived": st.booleans(),

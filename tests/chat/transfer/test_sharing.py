@@ -12,6 +12,7 @@ from accounts.services import people
 from accounts.signals import user_erasing
 from chat.models import Conversation, Message, Share
 from chat.services.conversations import delete_conversation
+from chat.services.exports import as_markdown
 from chat.services.messages import delete_message, edit_message
 from chat.services.sharing import share_conversation
 from common.db import write_transaction
@@ -66,6 +67,36 @@ def test_a_link_shows_the_active_branch_and_nothing_else_of_its_owner(rest, talk
     assert [each for each in hidden if each in text] == []
     ids = (talk, question, answer, sibling, last, alice.user)
     assert not any(str(each.pk) in text for each in ids)
+
+
+def test_of_other_branches_nothing_is_read(rest, talk, monkeypatch):
+    """R8: an import may bring 200,000 messages that are not on the branch that is shown."""
+    chain(talk, 30)
+    (last,) = chain(talk, 1, content="alone")
+    read: list[str] = []
+    from_db = Message.from_db.__func__
+
+    def watched(model, *row):
+        found = from_db(model, *row)
+        read.append(found.content)
+        return found
+
+    monkeypatch.setattr(Message, "from_db", classmethod(watched))
+
+    page(rest("post", f"conversations/{talk.id}/share").json()["url"])
+
+    assert read == [last.content]
+
+
+def test_an_old_title_turns_nothing_on_the_page(rest, talk):
+    """Titles that were stored before they were looked at."""
+    chain(talk, 1)
+    Conversation.objects.update(title="invoice\u202efdp.exe")
+
+    shown = page(rest("post", f"conversations/{talk.id}/share").json()["url"])
+
+    assert "invoicefdp.exe" in shown.content.decode()
+    assert b"".join(as_markdown(Conversation.objects.get())).startswith(b"# invoicefdp.exe\n")
 
 
 def test_the_page_is_plain_and_kept_by_nobody(rest, talk):

@@ -1,4 +1,4 @@
-"""Who is asking: the person named, or the only one there is."""
+"""For whom a command acts: the person named, or the only one there is."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Who asks: the person named, or the only active one."""
+"""For whom a command acts: the person named, or the only active one."""
 
 from __future__ import annotations
 
 import pytest
 from django.core.management.base import CommandError
 
+from accounts.management.callers import caller_named
 from accounts.models import User
-from chat.terminal.people import caller_named
 from common.errors import NotFound, PermissionDenied
 
 pytestmark = pytest.mark.django_db

@@ -107,7 +107,7 @@ TITLE_OUTPUT_TOKENS = 1_024  # a model that thinks needs more than a title takes
 # Import, export, share: rows A9-A11, R8
 IMPORT_CONVERSATIONS = 2_000
 IMPORT_MESSAGES = 200_000
-IMPORT_BRACKETS = 5_000_000
+IMPORT_BRACKETS = 2_000_000  # five times those of our own file of 200,000 messages
 IMPORT_PIECE_BYTES = 4 << 20
 IMPORT_TEXT_CHARACTERS = 1 << 20
 IMPORTS_AT_ONCE = 2

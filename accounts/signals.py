@@ -10,3 +10,7 @@ user_erasing = Signal()
 
 # Sent after commit. Arguments: mail_id. The row of an OutgoingMail waits to be sent.
 mail_waiting = Signal()
+
+# Sent after commit. Arguments: user_id. Sign-ins or API keys of that person ended: whoever holds
+# sockets of theirs had better look at once.
+credentials_ended = Signal()

@@ -16,6 +16,7 @@ from rest_framework import serializers
 from uuid_utils.compat import uuid7
 
 from accounts.consumers import SignedInConsumer
+from accounts.models import Scope
 from chat.api.serializers import (
     ChatFrame,
     ConversationFrame,
@@ -57,6 +58,7 @@ _Work = Callable[[dict[str, Any], str | None], Coroutine[Any, Any, None]]
 class ChatConsumer(SignedInConsumer):
     """One socket of a person: what they ask of turns, and what happens to any of theirs."""
 
+    key_scopes = frozenset({Scope.CHAT.value})
     frames: ClassVar[dict[str, type[serializers.Serializer[Any]]]] = {
         **SignedInConsumer.frames,
         "chat": ChatFrame,

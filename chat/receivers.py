@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.dispatch import receiver
 
-from accounts.signals import user_erasing
+from accounts.signals import credentials_ended, user_erasing
 from chat.models import IdempotencyRecord
 from chat.services.conversations import delete_conversations_of
 from chat.services.stopping import stop_turns_of
+from chat.streams import nudges
 from chat.terminal import history
 from models_registry.signals import models_removed
 
@@ -34,3 +35,9 @@ def erase_conversations(user: User, **_kwargs: Any) -> None:
 def stop_what_they_answer(model_ids: frozenset[UUID], **_kwargs: Any) -> None:
     """Access that is gone ends the turn that uses it."""
     stop_turns_of(model_ids)
+
+
+@receiver(credentials_ended, dispatch_uid="chat")
+def have_sockets_look(user_id: UUID, **_kwargs: Any) -> None:
+    """Sockets close within a second; where the nudge is lost, at the next look."""
+    nudges.credentials_ended(user_id)

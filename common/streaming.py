@@ -69,20 +69,20 @@ class Slot:
 
 
 class EventStreamResponse(StreamingHttpResponse):
-    """An answer of ready SSE bytes. `sign_in_id` is what it lives and dies with."""
+    """An answer of ready SSE bytes. `credential_id` is what it lives and dies with."""
 
     def __init__(
         self,
         chunks: AsyncGenerator[bytes, None],
         *,
         slot: Slot,
-        sign_in_id: UUID | None,
+        credential_id: UUID | None,
         scope: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(self._relayed(), content_type=MEDIA_TYPE, headers=HEADERS)
         self.chunks = chunks
         self.slot = slot
-        self.sign_in_id = sign_in_id
+        self.credential_id = credential_id
         self._drop = ((scope or {}).get("extensions") or {}).get("parley.drop")
         self._is_cut = False
         self._task: asyncio.Task[Any] | None = None

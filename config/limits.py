@@ -58,6 +58,10 @@ USERNAME_MIN_CHARACTERS = 3
 USERNAME_MAX_CHARACTERS = 64
 ADMIN_SESSION_SECONDS = 12 * 3_600
 ADMIN_SESSION_IDLE_SECONDS = 3_600
+API_KEYS_PER_USER = count(100)
+API_KEY_DAYS = 400  # how long the row of a key that ended says whose it was
+API_KEY_MODELS = 100
+API_KEY_ADDRESSES = 100
 AUDIT_DAYS = 400  # the trigger on the table knows this number too
 
 # Bodies and JSON: rows I1, I2, I3, I7

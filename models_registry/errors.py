@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from common.errors import AppError
+from common.errors import AppError, PermissionDenied
 
 
 class ModelUnavailable(AppError):
@@ -15,6 +15,13 @@ class ModelUnavailable(AppError):
     code = "model_unavailable"
     status = 503
     title = _("This model is not available at the moment.")
+
+
+class ModelNotAllowed(PermissionDenied):
+    """The owner of an API key may use the model, and the key may not."""
+
+    code = "model_not_allowed"
+    title = _("This API key may not use this model.")
 
 
 class ProviderError(AppError):

@@ -164,6 +164,27 @@ async def test_without_the_permission_one_gets_403(world, walk):
             await walk.refused(request, 403, "permission_denied", what=route)
 
 
+async def test_a_key_reaches_what_its_scope_says_and_nothing_else(world, walk):
+    """A1, K3: a key without the scope gets 403 on every route that asks who is calling."""
+    for route in ROUTES:
+        takes_credentials = route.pattern.startswith("api/v1/") and "/auth/" not in route.pattern
+        if not takes_credentials or route.pattern == "api/v1/schema":
+            continue
+        for scope, key in world.keys.items():
+            if scope not in route.keys.split():
+                request = _ask(world, route, token=key)
+                await walk.refused(request, 403, "permission_denied", what=(route, scope))
+
+
+@_named([route for route in ROUTES if route.keys])
+async def test_a_key_with_the_scope_is_answered(world, route):
+    *_others, scope = route.keys.split()
+    request = _ask(world, route, token=world.keys[scope])
+    body = await request.read()
+
+    assert request.status == route.status, body
+
+
 async def test_one_broken_field_is_400_and_named(world, walk):
     for route in ROUTES:
         good = world.fill(route.body or {})

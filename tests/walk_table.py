@@ -2,7 +2,8 @@
 
 `{name}` in a path or a value is an id or a secret from `World`. A row says who may: everybody
 (`open`), everybody who is signed in, the owner of the ids in its path alone (`owned`), or those
-with a permission (`managed`), who are administrators here.
+with a permission (`managed`), who are administrators here. `keys` are the scopes of API keys that
+reach it, each by itself; no other key does (K3).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Route:
     owned: bool = False
     managed: bool = False
     streams: bool = False
+    keys: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -118,6 +120,17 @@ _FILE = {
     "conversations": [{"id": "x", "messages": [{"id": "1", "role": "user", "content": "Hi"}]}],
 }
 
+_KEY = {
+    "name": "A program",
+    "scopes": ["read"],
+    "models": ["echo"],
+    "addresses": ["127.0.0.0/8"],
+    "expires_at": "2099-01-01T00:00:00Z",
+}
+_READ = "read"
+_CHAT = "chat"
+_EITHER = "read chat"
+
 _v1 = "api/v1/"
 _person = _v1 + "users/<uuid:user_id>"
 _one = _v1 + "conversations/<uuid:conversation_id>"
@@ -167,7 +180,7 @@ ROUTES = [
         204,
         {"old_password": PASSWORD, "new_password": NEW_PASSWORD},
     ),
-    Route("GET", _v1 + "users/me/stats"),
+    Route("GET", _v1 + "users/me/stats", keys=_READ),
     Route("GET", _v1 + "users/me/export"),
     Route("GET", _v1 + "users/me/sessions"),
     Route("DELETE", _v1 + "users/me/sessions/<uuid:session_id>", 204, owned=True),
@@ -180,12 +193,16 @@ ROUTES = [
     Route("DELETE", _person, 204, managed=True),
     Route("GET", _person + "/sessions", managed=True),
     Route("DELETE", _person + "/sessions", 204, managed=True),
+    Route("GET", _v1 + "api-keys"),
+    Route("POST", _v1 + "api-keys", 201, _KEY),
+    Route("GET", _v1 + "api-keys/<uuid:key_id>", owned=True),
+    Route("DELETE", _v1 + "api-keys/<uuid:key_id>", 204, owned=True),
     Route("GET", _v1 + "settings", open=True),
     Route("PATCH", _v1 + "settings", body=_SETTINGS, managed=True),
     # models
-    Route("GET", _v1 + "models"),
+    Route("GET", _v1 + "models", keys=_EITHER),
     Route("POST", _v1 + "models", 201, _MODEL),
-    Route("GET", _v1 + "models/<uuid:pk>", owned=True),
+    Route("GET", _v1 + "models/<uuid:pk>", owned=True, keys=_EITHER),
     Route("PATCH", _v1 + "models/<uuid:pk>", body=_MODEL, owned=True),
     Route("DELETE", _v1 + "models/<uuid:pk>", 204, owned=True),
     Route("GET", _v1 + "models/<uuid:pk>/access", query="user={person}", owned=True),
@@ -197,38 +214,50 @@ ROUTES = [
     Route("POST", _v1 + "connections/<uuid:pk>/test", owned=True),
     Route("POST", _v1 + "connections/<uuid:pk>/discover", owned=True),
     # chat
-    Route("GET", _v1 + "conversations", query="q=plans&archived=false&ordering=title&limit=5"),
-    Route("POST", _v1 + "conversations", 201, _CONVERSATION),
-    Route("POST", _v1 + "conversations/import", 201, _FILE),
-    Route("GET", _one + "/export", query="format=json", owned=True),
-    Route("POST", _one + "/share", 201, owned=True),
-    Route("DELETE", _one + "/share", 204, owned=True),
-    Route("GET", _v1 + "shares"),
-    Route("GET", _one, owned=True),
-    Route("PATCH", _one, body=_CHANGES, owned=True),
-    Route("PUT", _one, body=_CHANGES, owned=True),
-    Route("DELETE", _one, 204, owned=True),
-    Route("POST", _one + "/archive", owned=True),
-    Route("POST", _one + "/unarchive", owned=True),
-    Route("GET", _one + "/messages", query="branch={answer}&limit=5", owned=True),
-    Route("POST", _one + "/messages", 201, _SEND, owned=True),
-    Route("POST", _one + "/messages/stream", 200, _SEND, owned=True, streams=True),
-    Route("GET", _message, owned=True),
-    Route("PATCH", _message, body={"content": "Better"}, owned=True),
-    Route("PUT", _message, body={"content": "Better"}, owned=True),
-    Route("DELETE", _message, 204, owned=True),
-    Route("GET", _message + "/stream", query="after=0", owned=True, streams=True),
-    Route("POST", _message + "/stop", owned=True),
+    Route(
+        "GET",
+        _v1 + "conversations",
+        query="q=plans&archived=false&ordering=title&limit=5",
+        keys=_EITHER,
+    ),
+    Route("POST", _v1 + "conversations", 201, _CONVERSATION, keys=_CHAT),
+    Route("POST", _v1 + "conversations/import", 201, _FILE, keys=_CHAT),
+    Route("GET", _one + "/export", query="format=json", owned=True, keys=_EITHER),
+    Route("POST", _one + "/share", 201, owned=True, keys=_CHAT),
+    Route("DELETE", _one + "/share", 204, owned=True, keys=_CHAT),
+    Route("GET", _v1 + "shares", keys=_EITHER),
+    Route("GET", _one, owned=True, keys=_EITHER),
+    Route("PATCH", _one, body=_CHANGES, owned=True, keys=_CHAT),
+    Route("PUT", _one, body=_CHANGES, owned=True, keys=_CHAT),
+    Route("DELETE", _one, 204, owned=True, keys=_CHAT),
+    Route("POST", _one + "/archive", owned=True, keys=_CHAT),
+    Route("POST", _one + "/unarchive", owned=True, keys=_CHAT),
+    Route("GET", _one + "/messages", query="branch={answer}&limit=5", owned=True, keys=_EITHER),
+    Route("POST", _one + "/messages", 201, _SEND, owned=True, keys=_CHAT),
+    Route("POST", _one + "/messages/stream", 200, _SEND, owned=True, streams=True, keys=_CHAT),
+    Route("GET", _message, owned=True, keys=_EITHER),
+    Route("PATCH", _message, body={"content": "Better"}, owned=True, keys=_CHAT),
+    Route("PUT", _message, body={"content": "Better"}, owned=True, keys=_CHAT),
+    Route("DELETE", _message, 204, owned=True, keys=_CHAT),
+    Route("GET", _message + "/stream", query="after=0", owned=True, streams=True, keys=_EITHER),
+    Route("POST", _message + "/stop", owned=True, keys=_CHAT),
     Route(
         "POST",
         _message + "/regenerate",
         201,
         {"model": "echo", "parameters": {"temperature": 1}},
         owned=True,
+        keys=_CHAT,
     ),
-    Route("POST", _message + "/feedback", body={"rating": "up", "comment": "Yes"}, owned=True),
-    Route("DELETE", _message + "/feedback", 204, owned=True),
-    Route("POST", _v1 + "chat", 200, _ONCE),
+    Route(
+        "POST",
+        _message + "/feedback",
+        body={"rating": "up", "comment": "Yes"},
+        owned=True,
+        keys=_CHAT,
+    ),
+    Route("DELETE", _message + "/feedback", 204, owned=True, keys=_CHAT),
+    Route("POST", _v1 + "chat", 200, _ONCE, keys=_CHAT),
 ]
 
 # Values of query parameters that are refused, route by route.
@@ -239,6 +268,7 @@ WRONG_QUERIES = {
     _one + "/messages": ["branch=x", "before=x", "limit=0", "ordering=id", "cursor=x"],
     _message + "/stream": ["after=x"],
     _v1 + "users/me/sessions": ["limit=0", "cursor=x", "ordering=user__password"],
+    _v1 + "api-keys": ["limit=0", "cursor=x", "ordering=digest"],
     _v1 + "users": ["q=", "is_active=1", "ordering=password", "limit=0", "cursor=x"],
     _person + "/sessions": ["limit=0", "cursor=x", "ordering=user__password"],
     _v1 + "models": ["limit=0", "cursor=x", "ordering=x", "usable=1"],

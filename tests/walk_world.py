@@ -8,8 +8,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.models import MailLink, User
-from accounts.services import registration
+from accounts.models import MailLink, Scope, User
+from accounts.services import api_keys, registration
 from accounts.services.callers import Caller
 from accounts.services.sign_ins import open_for
 from accounts.services.tokens import issue
@@ -32,6 +32,8 @@ class World:
     access: str
     stranger: str
     administrator: str
+    keys: dict[str, str]
+    """Alice's API keys, by the only scope that each has."""
 
     def holder(self, route: Route) -> str:
         """The access token of whoever may."""
@@ -56,6 +58,7 @@ class World:
             ("<uuid:message_id>", "answer"),
             ("<uuid:session_id>", "session"),
             ("<uuid:user_id>", "stranger"),
+            ("<uuid:key_id>", "key"),
             ("<uuid:pk>", kind),
             ("<str:token>", "share"),
         ]:
@@ -86,6 +89,10 @@ def build(script: ScriptedModel) -> World:
         "the answer was written",
     )
     pair = issue(open_for(alice))
+    keys = {
+        scope: api_keys.create(alice, name="A program", scopes=scope.split(), actor=alice)
+        for scope in ("", *Scope.values)
+    }
     names = {
         "conversation": str(conversation.id),
         "answer": str(started.ref.message_id),
@@ -97,6 +104,7 @@ def build(script: ScriptedModel) -> World:
         "refresh": pair.refresh_token,
         "person": str(alice.pk),
         "stranger": str(charlie.pk),
+        "key": str(keys["read"].row.pk),
         "reset": _letter(alice, MailLink.Purpose.RESET),
         "confirmation": _letter(alice, MailLink.Purpose.CONFIRM_EMAIL),
     }
@@ -105,6 +113,7 @@ def build(script: ScriptedModel) -> World:
         pair.access_token,
         stranger=issue(open_for(charlie)).access_token,
         administrator=issue(open_for(root)).access_token,
+        keys={scope: key.text for scope, key in keys.items()},
     )
 
 

@@ -15,13 +15,15 @@ from accounts.errors import TokenInvalid
 from accounts.models import User
 from accounts.services import single_user
 from accounts.services.callers import Caller, caller_from_bearer, caller_from_session
+from common.addresses import client_address
 from common.api.parsers import StrictJSONParser
 from common.csrf import SameOriginCsrf
 from common.errors import PermissionDenied, UnsupportedMediaType
 
 
 class BearerAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <access token>`. A bad one is refused, whatever the cookie says."""
+    """`Authorization: Bearer <access token or API key>`. A bad one is refused, whatever the cookie
+    says."""
 
     def authenticate(self, request: Request) -> tuple[User, Caller] | None:
         scheme, _space, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -29,7 +31,7 @@ class BearerAuthentication(BaseAuthentication):
             return None
         if not token:
             raise TokenInvalid
-        caller = caller_from_bearer(token.strip())
+        caller = caller_from_bearer(token.strip(), address=client_address(request.META))
         return caller.user, caller
 
     def authenticate_header(self, request: Request) -> str:

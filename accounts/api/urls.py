@@ -1,7 +1,7 @@
 from django.urls import path
 
 from accounts.api import schema  # noqa: F401 registers itself
-from accounts.api.views import door, own, people, settings
+from accounts.api.views import door, keys, own, people, settings
 
 urlpatterns = [
     path("auth/register", door.RegisterView.as_view()),
@@ -25,6 +25,11 @@ urlpatterns = [
     path(
         "users/<uuid:user_id>/sessions",
         people.PersonSessionsViewSet.as_view({"get": "list", "delete": "destroy"}),
+    ),
+    path("api-keys", keys.ApiKeyViewSet.as_view({"get": "list", "post": "create"})),
+    path(
+        "api-keys/<uuid:key_id>",
+        keys.ApiKeyViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
     ),
     path("settings", settings.SettingsView.as_view()),
 ]

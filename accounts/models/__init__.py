@@ -1,3 +1,4 @@
+from accounts.models.api_keys import ApiKey, Scope
 from accounts.models.audit import AppendOnly, AuditAction, AuditEntry, TargetKind
 from accounts.models.mails import Letter, MailLink, OutgoingMail
 from accounts.models.sign_ins import (
@@ -10,6 +11,7 @@ from accounts.models.sign_ins import (
 from accounts.models.users import Role, User
 
 __all__ = [
+    "ApiKey",
     "AppendOnly",
     "AuditAction",
     "AuditEntry",
@@ -17,6 +19,7 @@ __all__ = [
     "MailLink",
     "OutgoingMail",
     "Role",
+    "Scope",
     "Session",
     "SignIn",
     "SignInFailures",

@@ -33,6 +33,8 @@ class AuditAction(models.TextChoices):
     USER_ACTIVATED = "user.activated", _("Person activated")
     USER_EMAIL = "user.email_changed", _("Address of a person changed")
     USER_ERASED = "user.erased", _("Person erased")
+    KEY_CREATED = "api_key.created", _("API key made")
+    KEY_REVOKED = "api_key.revoked", _("API key revoked")
     ROLE_CHANGED = "role.changed", _("Permissions of a role changed")
     ROLE_DELETED = "role.deleted", _("Role deleted")
     CONNECTION_CREATED = "connection.created", _("Connection made")
@@ -56,6 +58,7 @@ class TargetKind(models.TextChoices):
 
     USER = "user", _("Person")
     SESSION = "session", _("Device")
+    KEY = "api_key", _("API key")
     FAILED_SIGN_INS = "failed_sign_ins", _("Failed sign-ins")
     ROLE = "role", _("Role")
     SETTINGS = "settings", _("Settings")

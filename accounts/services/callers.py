@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 
 from accounts.errors import ForeignOrigin, TokenInvalid
-from accounts.models import Session, SignIn, User, is_session_key
-from accounts.services import sign_ins, single_user, tokens
-from common.addresses import header
+from accounts.models import ApiKey, Session, SignIn, User, is_session_key
+from accounts.services import api_keys, key_format, sign_ins, single_user, tokens
+from common.addresses import client_address, header
 from common.errors import Unauthenticated
 from common.origins import is_listed, is_site, origin_of
 from common.statements import SelectWith
@@ -38,6 +39,22 @@ class Caller:
     sign_in: SignIn | None
     scopes: frozenset[str] | None = None
     expires_at: datetime | None = None
+    key: ApiKey | None = None
+
+    @property
+    def credential_id(self) -> UUID | None:
+        """Of the sign-in or the API key: what their sockets and streams live and die with."""
+        credential = self.key or self.sign_in
+        return credential.pk if credential else None
+
+    @property
+    def models(self) -> frozenset[str]:
+        """Names of the only models that may answer this caller; empty for all of the person's."""
+        return frozenset(self.key.models) if self.key else frozenset()
+
+    def is_within(self, scopes: Collection[str]) -> bool:
+        """Does this caller reach what any one of `scopes` is needed for?"""
+        return self.scopes is None or not self.scopes.isdisjoint(scopes)
 
     @property
     def sender(self) -> str:
@@ -45,7 +62,26 @@ class Caller:
         return f"user:{self.user.pk}"
 
 
-def caller_from_bearer(token: str) -> Caller:
+def caller_from_bearer(token: str, *, address: str) -> Caller:
+    """Whose access token or API key this is; raises TokenInvalid."""
+    if key_format.claims_to_be_key(token):
+        return caller_from_key(token, address=address)
+    return caller_from_token(token)
+
+
+def caller_from_key(text: str, *, address: str) -> Caller:
+    """Whose API key this is, used from `address`; raises TokenInvalid, whatever is wrong (K4).
+
+    One query, as its scopes and its person are read each time; none for a misspelt one (K1).
+    """
+    key = api_keys.find(text)
+    if key is None or not key.is_live(timezone.now()) or not api_keys.admits(key, address):
+        raise TokenInvalid
+    api_keys.touch(key)
+    return Caller(key.user, None, frozenset(key.scopes), key.expires_at, key)
+
+
+def caller_from_token(token: str) -> Caller:
     """Whose access token this is; raises TokenInvalid. One query, as rights are read each time."""
     claims = tokens.read(token)
     sign_in = _signed_in.first(sign_in=claims.sign_in_id, user=claims.user_id)
@@ -72,7 +108,7 @@ def caller_from_session(session_key: str) -> Caller | None:
 
 
 def caller_from_handshake(scope: Mapping[str, Any]) -> Caller:
-    """Who opens this WebSocket, by `bearer.<token>` among its subprotocols or by the cookie;
+    """Who opens this WebSocket, by `bearer.<token or key>` among its subprotocols or by the cookie;
     with SINGLE_USER the owner needs neither.
 
     A bearer alone decides where one is offered. Raises ForeignOrigin (answer 403 before
@@ -84,7 +120,7 @@ def caller_from_handshake(scope: Mapping[str, Any]) -> Caller:
     if bearer is not None:
         if origin is not None and not (is_site(origin, scope) or is_listed(origin)):
             raise ForeignOrigin
-        return caller_from_bearer(bearer)
+        return caller_from_bearer(bearer, address=client_address(scope))
     session_key = _session_key(scope)
     if origin is not None and not is_site(origin, scope):
         raise ForeignOrigin

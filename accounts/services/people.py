@@ -13,8 +13,8 @@ from django.db import IntegrityError
 from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
-from accounts.models import AuditAction, Letter, Role, User
-from accounts.services import audit, mails, recovery, registration, sign_ins
+from accounts.models import ApiKey, AuditAction, Letter, Role, User
+from accounts.services import api_keys, audit, mails, recovery, registration, sign_ins
 from common.db import write_transaction
 from common.errors import Conflict, Invalid, NotFound, PermissionDenied
 
@@ -100,12 +100,13 @@ def set_roles(user: User, roles: Collection[str], *, actor: User | None) -> User
 
 
 def suspend(user: User, *, actor: User | None) -> User:
-    """Nothing of theirs works any more: tokens, sockets, sessions, mailed links."""
+    """Nothing of theirs works any more: tokens, sockets, sessions, API keys, mailed links."""
     with write_transaction():
         user = held(user, actor=actor)
         check_not_last_administrator(user)
         recovery.forget_links(user.pk)
         sign_ins.revoke(user.pk)
+        api_keys.revoke_all(user.pk)
         _set_active(user, False, AuditAction.USER_SUSPENDED, actor=actor)
     return user
 
@@ -163,6 +164,12 @@ def sign_out(user: User, *, actor: User | None, only: UUID | None = None) -> int
     """End every device of a person, or `only` one; how many were signed out."""
     check_may_manage(actor, user)
     return sign_ins.sign_out(user, actor=actor, only=only)
+
+
+def revoke_key(key: ApiKey, *, actor: User | None) -> bool:
+    """End an API key of somebody; False where it had ended already."""
+    check_may_manage(actor, key.user)
+    return api_keys.revoke(key, actor=actor)
 
 
 def send_reset_link(user: User, *, actor: User | None) -> User:

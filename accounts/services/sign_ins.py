@@ -89,7 +89,7 @@ def revoke(user_id: UUID, *, only: UUID | None = None, but: UUID | None = None) 
     """End the sign-ins of a person: all, `only` one, or all `but` one; how many were alive.
 
     Their tokens and sessions die with their next request; their sockets and streams, in whatever
-    process, with its next look at the database (`accounts.consumers.look_at_sign_ins`).
+    process, with its next look at the database (`accounts.consumers.look_at_credentials`).
     """
     condition = Q(user_id=user_id, revoked_at=None)
     if only:

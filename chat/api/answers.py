@@ -57,7 +57,7 @@ def stream(
     return EventStreamResponse(
         encoded(turn, after=after),
         slot=slot,
-        sign_in_id=caller.sign_in.pk if caller.sign_in else None,
+        credential_id=caller.credential_id,
         scope=getattr(request._request, "scope", None),  # noqa: SLF001 DRF's name for it
     )
 

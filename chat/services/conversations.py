@@ -51,7 +51,7 @@ def create_conversation(
         owner=caller.user,
         title=title,
         title_source=_source_of(title),
-        model=resolve_model(caller.user, model or None).name,
+        model=resolve_model(caller.user, model or None, only=caller.models).name,
         system_prompt=system_prompt,
         parameters=parameters or {},
     )
@@ -61,7 +61,7 @@ def change_conversation(caller: Caller, conversation_id: UUID, **fields: Any) ->
     """Write the given fields and no others. Raises NotFound, and Invalid for a title of which
     nothing is seen."""
     if fields.get("model"):
-        fields["model"] = resolve_model(caller.user, fields["model"]).name
+        fields["model"] = resolve_model(caller.user, fields["model"], only=caller.models).name
     if "title" in fields:
         title = _titled(fields["title"])
         fields |= {"title": title, "title_source": _source_of(title), "title_indexed": False}

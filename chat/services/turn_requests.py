@@ -99,7 +99,7 @@ def send_to_new_conversation(
     claim = Claim(caller.sender, idempotency_key, "send:new", fields, model, default)
 
     def begin() -> TurnRef:
-        asked = choose_model(caller.user, model, parameters or {})
+        asked = choose_model(caller.user, model, parameters or {}, only=caller.models)
         conversation = Conversation.objects.create(
             owner=caller.user, model=asked.model.name, last_position=2, message_count=2
         )
@@ -153,7 +153,7 @@ def chat_once(
     claim = Claim(caller.sender, idempotency_key, "chat", fields, model, default)
     if earlier := _earlier(caller, claim):
         return earlier
-    asked = choose_model(caller.user, model, parameters or {})
+    asked = choose_model(caller.user, model, parameters or {}, only=caller.models)
     # Before the transaction: a megabyte takes longer to count than all others should wait (F7).
     tokens = count_messages(messages, asked.routes[0].encoding)
 
@@ -202,7 +202,7 @@ def _default_model(caller: Caller, **conversation: UUID) -> str:
     """The name of the model that answers where none is named, in this conversation if in one."""
     theirs = Conversation.objects.visible_to(caller.user).filter(**conversation)
     named = theirs.values_list("model", flat=True).first() if conversation else None
-    return named or resolve_model(caller.user, None).name
+    return named or resolve_model(caller.user, None, only=caller.models).name
 
 
 def _earlier(caller: Caller, claim: Claim) -> TurnStarted | None:

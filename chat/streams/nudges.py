@@ -27,6 +27,14 @@ def conversation_changed(user_id: UUID, conversation_id: UUID) -> None:
     asyncio.run_coroutine_threadsafe(nudge(user_group(user_id), news), hub.loop)
 
 
+def credentials_ended(user_id: UUID) -> None:
+    """Tell a person's sockets, in every process, to ask whether they may stay. Any thread."""
+    if hub.loop is None:
+        return
+    news = {"type": "credentials.ended"}
+    asyncio.run_coroutine_threadsafe(nudge(user_group(user_id), news), hub.loop)
+
+
 def turn_began(ref: TurnRef) -> None:
     """Tell a person's sockets, in every process, that a turn has begun. Any thread."""
     if ref.user_id is None or ref.conversation_id is None or hub.loop is None:

@@ -58,8 +58,9 @@ def asked_in(
     caller: Caller, conversation: Conversation, *, model: str, parameters: dict[str, Any]
 ) -> Asked:
     """The model and parameters of one turn: the request's, else the conversation's."""
+    name = model or conversation.model
     asked = choose_model(
-        caller.user, model or conversation.model, conversation.parameters | parameters
+        caller.user, name, conversation.parameters | parameters, only=caller.models
     )
     if model and model != conversation.model:  # the choice is remembered per conversation
         Conversation.objects.filter(pk=conversation.pk).update(model=model)

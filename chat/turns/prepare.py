@@ -34,7 +34,7 @@ from quotas.models import Subject
 from quotas.services.holds import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from accounts.models import User
     from chat.turns.idempotency import Claim
@@ -70,13 +70,16 @@ class Asked:
         )
 
 
-def choose_model(user: User, name: str, parameters: dict[str, Any]) -> Asked:
-    """The model that `user` means, with its fallbacks; raises NotFound, ModelUnavailable and,
-    while nothing new may begin, Unavailable."""
+def choose_model(
+    user: User, name: str, parameters: dict[str, Any], *, only: Collection[str] = ()
+) -> Asked:
+    """The model that `user` means, with its fallbacks, of those that an API key is bound to
+    (`only`) if it is; raises NotFound, ModelNotAllowed, ModelUnavailable and, while nothing new may
+    begin, Unavailable."""
     refuse_when_draining()
     disk.check_room()
-    model = resolve_model(user, name or None)
-    return Asked(user, model, routes_for(model, user), parameters)
+    model = resolve_model(user, name or None, only=only)
+    return Asked(user, model, routes_for(model, user, only=only), parameters)
 
 
 def context_of(

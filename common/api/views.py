@@ -18,6 +18,7 @@ from common import errors, rates
 from common.addresses import address_key, client_address
 from common.api import query
 from common.api.renderers import JSONRenderer
+from common.api.scopes import NO_KEY
 from common.languages import speak_to
 from common.problems import as_app_error, problem_response
 
@@ -39,10 +40,12 @@ class ApiMixin:
     """What our two bases share.
 
     `needs_body`: methods other than PUT, PATCH and `create` that take an object, so that a
-    request without any body is `invalid` and not an empty object.
+    request without any body is `invalid` and not an empty object. `key_scopes`: which API keys
+    get through; none, unless a view says so.
     """
 
     needs_body = False
+    key_scopes = NO_KEY
 
     def perform_authentication(self, request: Request) -> None:
         super().perform_authentication(request)  # type: ignore[misc]
@@ -55,6 +58,7 @@ class ApiMixin:
             if refusal.status == errors.Unauthenticated.status:
                 _count(request, user=None)
             raise
+        self.check_scopes(request)
         # Who calls is known by now, and with them the language of what follows.
         query.refuse_unknown(request, known=self.list_parameters())
         _check_encoding(request)
@@ -76,6 +80,12 @@ class ApiMixin:
             or request.method in _BODY_METHODS
             or getattr(self, "action", "") == "create"
         )
+
+    def check_scopes(self, request: Request) -> None:
+        """Raise PermissionDenied for an API key whose scopes do not reach this."""
+        scopes = getattr(request.auth, "scopes", None)
+        if scopes is not None and self.key_scopes.of(request.method).isdisjoint(scopes):
+            raise errors.PermissionDenied(_("This API key has no scope for that."))
 
     def check_throttles(self, request: Request) -> None:
         _count(request, user=request.user if request.user.is_authenticated else None)

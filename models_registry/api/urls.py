@@ -2,6 +2,7 @@ from typing import Any
 
 from django.urls import path
 
+from common.api.scopes import NO_KEY
 from models_registry.api.views import ConnectionViewSet, ModelViewSet
 
 _LIST: dict[str, Any] = {"get": "list", "post": "create"}
@@ -10,7 +11,12 @@ _ONE: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": 
 urlpatterns = [
     path("models", ModelViewSet.as_view(_LIST), name="models"),
     path("models/<uuid:pk>", ModelViewSet.as_view(_ONE), name="model"),
-    path("models/<uuid:pk>/access", ModelViewSet.as_view({"get": "access"}), name="model-access"),
+    # Staff look at others' rights there: no matter for an API key.
+    path(
+        "models/<uuid:pk>/access",
+        ModelViewSet.as_view({"get": "access"}, key_scopes=NO_KEY),
+        name="model-access",
+    ),
     path("connections", ConnectionViewSet.as_view(_LIST), name="connections"),
     path("connections/<uuid:pk>", ConnectionViewSet.as_view(_ONE), name="connection"),
     path(

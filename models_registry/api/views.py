@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.callers import caller_of
+from accounts.api.scopes import CHOOSING
 from accounts.models import User
 from common.api import query
 from common.api.views import ApiViewSet
@@ -29,6 +30,7 @@ from models_registry.api.serializers import (
     VerdictSerializer,
 )
 from models_registry.models import ChatModel, Connection
+from models_registry.models.chat_model import ChatModelQuerySet
 from models_registry.services import connections, models
 from models_registry.services.connection_tests import check_connection
 from models_registry.services.discovery import discover
@@ -127,18 +129,22 @@ class ConnectionViewSet(RegistryViewSet):
 class ModelViewSet(RegistryViewSet):
     """What one can chat with."""
 
+    key_scopes = CHOOSING
     serializer_class = ManagedModelSerializer
     queryset = ChatModel.objects.none()
 
     def get_queryset(self) -> QuerySet[ChatModel]:
-        return ChatModel.objects.usable_by(self.user).select_related("connection")
+        return self._named(ChatModel.objects.usable_by(self.user)).select_related("connection")
 
     @extend_schema(parameters=[_ORDERING, _USABLE], responses=ListedModelSerializer(many=True))
     def list(self, request: Request) -> Response:
-        """Those the caller may use; of two with one name the caller's own."""
+        """Those the caller may use; of two with one name the caller's own. With an API key that
+        is bound to some models, those."""
         if query.boolean(request, "usable", default=True):
             return self.page(self.get_queryset(), ModelSerializer)
-        unusable = ChatModel.objects.unusable_by(self.user).select_related("connection")
+        unusable = self._named(ChatModel.objects.unusable_by(self.user)).select_related(
+            "connection"
+        )
         found = list(self.paginate_queryset(unusable) or ())
         context = {"verdicts": explain_all(found, self.user)}
         shown = [ListedModelSerializer(model, context=context).data for model in found]
@@ -193,4 +199,7 @@ class ModelViewSet(RegistryViewSet):
         open_ = ChatModel.objects.open_to(self.user).values("pk")
         managed = ChatModel.objects.manageable_by(self.user).values("pk")
         theirs = ChatModel.objects.filter(Q(pk__in=open_) | Q(pk__in=managed))
-        return get_object_or_404(theirs.select_related("connection"), pk=pk)
+        return get_object_or_404(self._named(theirs).select_related("connection"), pk=pk)
+
+    def _named(self, rows: ChatModelQuerySet) -> ChatModelQuerySet:
+        return rows.named(caller_of(self.request).models)

@@ -14,6 +14,8 @@ from common.models import Record
 from models_registry.models.connection import PERSONAL, SYSTEM, Connection
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from accounts.models import User
 
 
@@ -39,6 +41,10 @@ class ChatModelQuerySet(models.QuerySet["ChatModel"]):
         own = ChatModel.objects.filter(owner=user.pk, name=OuterRef("name"))
         shadowed = Q(owner__isnull=True) & Exists(own)
         return self.open_to(user).enabled().exclude(shadowed)
+
+    def named(self, names: Collection[str]) -> ChatModelQuerySet:
+        """Those of these names; all where there are none, as an API key has it."""
+        return self.filter(name__in=names) if names else self
 
     def unusable_by(self, user: User) -> ChatModelQuerySet:
         """Those that are theirs or open to them, and that they cannot chat with now."""

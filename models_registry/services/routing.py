@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from common.crypto import Undecryptable
 from common.errors import Invalid, NotFound
 from common.statements import SelectWith
 from common.text import excerpt
-from models_registry.errors import ModelUnavailable
+from models_registry.errors import ModelNotAllowed, ModelUnavailable
 from models_registry.models import ChatModel
 from models_registry.providers.base import Prices, Route
 from models_registry.services.endpoints import endpoint_of
@@ -40,17 +41,21 @@ _named = SelectWith(
 )
 
 
-def resolve_model(user: User, name: str | None) -> ChatModel:
+def resolve_model(user: User, name: str | None, *, only: Collection[str] = ()) -> ChatModel:
     """The model `user` means by `name`; None is the default one.
 
-    NotFound for a name that is not theirs to use, ModelUnavailable when it is switched off.
+    `only` are the names that an API key is bound to, if it is. NotFound for a name that is not
+    the user's to use, ModelNotAllowed for one that is and not the key's, ModelUnavailable when it
+    is switched off.
     """
     if name is None:
-        return _default_model(user)
+        return _default_model(user, only)
     model = _of_name(user, name)
     if model is None:
         no_model = _("There is no model %(name)s that you may use.") % {"name": excerpt(name)}
         raise NotFound(no_model, errors={"model": [no_model]})
+    if only and name not in only:
+        raise ModelNotAllowed
     if not (model.enabled and model.connection.enabled):
         raise ModelUnavailable()
     return model
@@ -77,17 +82,17 @@ def _check_system_model(setting: str, name: Value) -> None:
         raise Invalid.field(setting, _("No system model of this name is switched on."))
 
 
-def _default_model(user: User) -> ChatModel:
+def _default_model(user: User, only: Collection[str]) -> ChatModel:
     """The configured one; else the first usable; `offline` only where there is no other."""
-    if config.default_model:
+    if config.default_model and (not only or config.default_model in only):
         model = _of_name(user, config.default_model)
         if model is not None and model.enabled and model.connection.enabled:
             return model
-    usable = ChatModel.objects.usable_by(user).select_related("connection")
+    usable = ChatModel.objects.usable_by(user).named(only).select_related("connection")
     built_in = Q(connection__provider="offline")
     model = usable.exclude(built_in).order_by("id").first() or usable.filter(built_in).first()
     if model is None:
-        raise ModelUnavailable()
+        raise ModelNotAllowed() if only else ModelUnavailable()
     return model
 
 
@@ -97,8 +102,9 @@ def system_model(name: str) -> ChatModel | None:
     return models.filter(owner=None, name=name).first()
 
 
-def routes_for(model: ChatModel, user: User) -> list[Route]:
-    """`model`, then its fallbacks that `user` may use: at most PROVIDER_MODELS.
+def routes_for(model: ChatModel, user: User, *, only: Collection[str] = ()) -> list[Route]:
+    """`model`, then its fallbacks that `user` may use, and are among `only` if there are any: at
+    most PROVIDER_MODELS.
 
     ModelUnavailable if the key of `model` cannot be decrypted; such a fallback is left out.
     """
@@ -106,7 +112,7 @@ def routes_for(model: ChatModel, user: User) -> list[Route]:
         routes = [_route(model, user)]
     except Undecryptable as exc:
         raise ModelUnavailable() from exc
-    for fallback in _fallbacks(model, user):
+    for fallback in _fallbacks(model, user, only):
         if len(routes) == settings.PROVIDER_MODELS:
             break
         try:
@@ -116,10 +122,10 @@ def routes_for(model: ChatModel, user: User) -> list[Route]:
     return routes
 
 
-def _fallbacks(model: ChatModel, user: User) -> list[ChatModel]:
+def _fallbacks(model: ChatModel, user: User, only: Collection[str]) -> list[ChatModel]:
     if not model.fallbacks:
         return []
-    usable = ChatModel.objects.open_to(user).enabled().select_related("connection")
+    usable = ChatModel.objects.open_to(user).enabled().named(only).select_related("connection")
     found = usable.in_bulk([UUID(each) for each in model.fallbacks])
     return [found[UUID(each)] for each in model.fallbacks if UUID(each) in found]
 

@@ -277,12 +277,12 @@ def test_rights_are_read_from_the_database_not_from_the_token(person, device):
 
 def test_a_request_asks_once_who_is_calling(mina, device, django_assert_num_queries):
     """ARCHITECTURE 6: user and sign-in in one query."""
-    from accounts.services.callers import caller_from_bearer  # noqa: PLC0415
+    from accounts.services.callers import caller_from_token  # noqa: PLC0415
 
     phone = device(mina)
 
     with django_assert_num_queries(1):
-        caller = caller_from_bearer(phone.access)
+        caller = caller_from_token(phone.access)
 
     assert caller.sign_in
     assert (caller.user, str(caller.sign_in.pk)) == (mina, phone.sign_in_id)

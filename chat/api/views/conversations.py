@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.callers import caller_of
+from accounts.api.scopes import CHATTING
 from chat.api.serializers import (
     ConversationChangesSerializer,
     ConversationSerializer,
@@ -42,6 +43,7 @@ _NEWEST_ACTIVITY = "-updated_at"
 class ConversationViewSet(ApiViewSet):
     """The caller's own conversations. Anyone else's do not exist."""
 
+    key_scopes = CHATTING
     serializer_class = ConversationSerializer
     queryset = Conversation.objects.none()
     lookup_url_kwarg = "conversation_id"

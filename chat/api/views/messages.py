@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.callers import caller_of
+from accounts.api.scopes import CHATTING
 from chat.api import answers, schema
 from chat.api.requests import idempotency_key, takes_stream
 from chat.api.serializers import EditSerializer, FeedbackSerializer, SendSerializer
@@ -38,6 +39,8 @@ def send(request: Request, conversation_id: UUID) -> TurnStarted:
 @extend_schema(tags=["messages"])
 class MessagesView(ApiView):
     """The transcript of one conversation."""
+
+    key_scopes = CHATTING
 
     def takes_body(self, request: Request) -> bool:
         return request.method == "POST"
@@ -84,6 +87,7 @@ class MessagesView(ApiView):
 class MessagesStreamView(ApiView):
     """The same send, answered as it is written."""
 
+    key_scopes = CHATTING
     renderer_classes = (EventStreamRenderer, JSONRenderer)
     stream_events = schema.STREAM_EVENTS
     needs_body = True
@@ -107,6 +111,8 @@ class MessagesStreamView(ApiView):
 @extend_schema(tags=["messages"])
 class MessageView(ApiView):
     """One message."""
+
+    key_scopes = CHATTING
 
     @extend_schema(responses={200: schema.MessageSerializer})
     def get(self, request: Request, message_id: UUID) -> Response:
@@ -134,6 +140,8 @@ class MessageView(ApiView):
 @extend_schema(tags=["messages"])
 class FeedbackView(ApiView):
     """What the caller thinks of an answer."""
+
+    key_scopes = CHATTING
 
     def takes_body(self, request: Request) -> bool:
         return request.method == "POST"

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.callers import caller_of
+from accounts.api.scopes import CHATTING, READING
 from chat.api import schema
 from chat.api.serializers import ShareRowSerializer
 from chat.models import Share
@@ -31,6 +32,8 @@ from common.schema import DONE
 @extend_schema(tags=["conversations"])
 class ExportView(ApiView):
     """One conversation as a file."""
+
+    key_scopes = CHATTING
 
     @extend_schema(
         operation_id="conversations_export",
@@ -60,6 +63,7 @@ class ExportView(ApiView):
 class ImportView(ApiView):
     """Conversations from a file, up to 50 MiB of it."""
 
+    key_scopes = CHATTING
     parser_classes = (UnreadJSONParser,)
 
     @extend_schema(
@@ -82,6 +86,7 @@ class ImportView(ApiView):
 class ShareView(ApiView):
     """The public link to a conversation."""
 
+    key_scopes = CHATTING
     refuses_with = ("409",)
 
     @extend_schema(request=None, responses={201: schema.ShareSerializer})
@@ -101,6 +106,7 @@ class ShareView(ApiView):
 class ShareViewSet(ApiViewSet):
     """What one has made public."""
 
+    key_scopes = CHATTING
     serializer_class = ShareRowSerializer
     queryset = Share.objects.none()
 
@@ -115,6 +121,8 @@ class ShareViewSet(ApiViewSet):
 @extend_schema(tags=["users"])
 class StatisticsView(ApiView):
     """What one has done here."""
+
+    key_scopes = READING
 
     @extend_schema(operation_id="users_me_stats", responses={200: schema.OwnStatisticsSerializer})
     def get(self, request: Request) -> Response:

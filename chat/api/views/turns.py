@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.callers import caller_of
+from accounts.api.scopes import CHATTING
 from chat.api import answers, schema
 from chat.api.requests import idempotency_key, position, takes_stream, wants_stream
 from chat.api.serializers import ChatOnceSerializer, RegenerateSerializer
@@ -30,6 +31,7 @@ from common.db import in_thread
 class MessageStreamView(ApiView):
     """The events of the turn that wrote, or writes, a message."""
 
+    key_scopes = CHATTING
     renderer_classes = (EventStreamRenderer, JSONRenderer)
     stream_events = schema.STREAM_EVENTS
 
@@ -53,6 +55,8 @@ class MessageStreamView(ApiView):
 
 @extend_schema(tags=["turns"])
 class StopView(ApiView):
+    key_scopes = CHATTING
+
     @extend_schema(request=None, responses={200: schema.MessageSerializer})
     def post(self, request: Request, message_id: UUID) -> HttpResponseBase:
         """Stop the answer; its text is kept. Also 200 when it had ended."""
@@ -71,6 +75,7 @@ class StopView(ApiView):
 
 @extend_schema(tags=["turns"])
 class RegenerateView(ApiView):
+    key_scopes = CHATTING
     renderer_classes = (JSONRenderer, EventStreamRenderer)
     stream_events = schema.STREAM_EVENTS
 
@@ -100,6 +105,7 @@ class RegenerateView(ApiView):
 class ChatView(ApiView):
     """A turn that leaves no conversation behind."""
 
+    key_scopes = CHATTING
     renderer_classes = (JSONRenderer, EventStreamRenderer)
     stream_events = schema.STREAM_EVENTS
     needs_body = True

@@ -302,6 +302,10 @@ CHANGEABLE = {
         low=1,
         high=1_000_000,
     ),
+    "hard_limits": Changeable(
+        HARD_LIMITS,
+        _("Cut answers short where a limit ends? Else what had room at its start is finished."),
+    ),
 }
 CONSTANCE_BACKEND = "common.runtime_settings.Backend"
 CONSTANCE_CONFIG = {

@@ -260,6 +260,10 @@ SECTIONS: tuple[tuple[str, tuple[Variable, ...]], ...] = (
             Variable(
                 "HOLD_OUTPUT_TOKENS", "Tokens set aside for an answer whose length nobody limited."
             ),
+            Variable(
+                "HARD_LIMITS",
+                "Cut an answer short where a limit ends, instead of finishing what had room.",
+            ),
             Variable("PROVIDER_CONNECT_SECONDS", "How long connecting to a provider may take."),
             Variable("PROVIDER_FIRST_TOKEN_SECONDS", "How long a provider may take to begin."),
             Variable("PROVIDER_SILENCE_SECONDS", "How long a provider may pause."),

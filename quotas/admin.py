@@ -21,7 +21,8 @@ class HoldAdmin(ReadOnlyAdmin):
     fields = (
         "id",
         "turn_id",
-        "subjects",
+        "user_id",
+        "key_id",
         "status",
         "tokens",
         "money",
@@ -31,7 +32,8 @@ class HoldAdmin(ReadOnlyAdmin):
 
     help_texts = {
         "turn_id": _("The turn it was set aside for."),
-        "subjects": _("Whose limits it counts against."),
+        "user_id": _("Who asked; empty for what the deployment did by itself."),
+        "key_id": _("The API key that it was asked with, if any."),
         "status": _("Held while the turn runs, settled once at its end."),
         "tokens": _("What was set aside."),
         "money": _("The same as money, by the prices of that time."),
@@ -66,7 +68,10 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         "id",
         "turn_id",
         "user_id",
-        "subjects",
+        "key_id",
+        "inbox_id",
+        "group_ids",
+        "attribution",
         "purpose",
         "model",
         "answered_by",
@@ -87,7 +92,10 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     help_texts = {
         "turn_id": _("The turn that used it."),
         "user_id": _("Who asked; stays when that person is erased."),
-        "subjects": _("Whose limits it counts against."),
+        "key_id": _("The API key that it was asked with, if any."),
+        "inbox_id": _("The inbox that it was asked for, if any."),
+        "group_ids": _("The roles that the person had."),
+        "attribution": _("Whom the client of the API asked for, in its own words."),
         "purpose": _("Why the model was asked."),
         "model": _("The model that was asked for."),
         "answered_by": _("The model that answered: the same one, or a fallback."),

@@ -5,3 +5,6 @@ from django.utils.translation import gettext_lazy as _
 class QuotasConfig(AppConfig):
     name = "quotas"
     verbose_name = _("Quotas")
+
+    def ready(self) -> None:
+        from quotas import ageing, receivers  # noqa: F401, PLC0415 they need the models

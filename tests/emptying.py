@@ -15,7 +15,11 @@ from django.db import connections, transaction
 from django.test import TransactionTestCase
 
 GUARD = "accounts.migrations.0004_audit_append_only"
-SEEDING = ("accounts.migrations.0002_roles", "models_registry.migrations.0002_offline_model")
+SEEDING = (
+    "accounts.migrations.0002_roles",
+    "models_registry.migrations.0002_offline_model",
+    "quotas.migrations.0003_standard_plan",
+)
 # Written by Django after migrating, by nobody else.
 KEPT = {"auth_permission", "django_content_type"}
 

@@ -102,6 +102,8 @@ def delete_conversations_of(user: User) -> None:
     # Locked before their turns: a turn that ends meanwhile takes both in this order, too.
     mine = Conversation.with_unfinished.select_for_update().filter(owner=user).order_by("id")
     ids = list(mine.values_list("id", flat=True))
+    # And these before any of their windows.
+    list(Turn.objects.running().select_for_update().filter(user=user).order_by("id"))
     for start in range(0, len(ids), settings.PURGE_ROWS_AT_ONCE):
         _erase(ids[start : start + settings.PURGE_ROWS_AT_ONCE])
     for turn in Turn.objects.running().filter(user=user):

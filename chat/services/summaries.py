@@ -12,6 +12,7 @@ import structlog
 from constance import config
 from django.conf import settings
 
+from accounts.services.callers import Caller
 from chat.models import Conversation, Message, Summary, Turn
 from chat.services.unasked import UnaskedJob, written
 from chat.turns import transcript
@@ -108,7 +109,8 @@ def _claimed(conversation_id: UUID, leaf: UUID | None) -> _Plan | None:
     if conversation is None or leaf is None or not config.automatic_summaries:
         return None
     try:
-        asked = choose_model(conversation.owner, conversation.model, conversation.parameters)
+        owner = Caller(conversation.owner, None)
+        asked = choose_model(owner, conversation.model, conversation.parameters)
     except AppError as error:
         logger.info("summary_refused", error=type(error).__name__)
         return None

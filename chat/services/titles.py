@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Substr
 
+from accounts.services.callers import Caller
 from chat.models import Conversation, Message, Turn
 from chat.services.unasked import UnaskedJob, written
 from chat.streams import nudges
@@ -117,7 +118,7 @@ def _asked(conversation: Conversation) -> Asked | None:
     own is for that one alone."""
     parameters = {"max_tokens": settings.TITLE_OUTPUT_TOKENS}
     try:
-        asked = choose_model(conversation.owner, conversation.model, parameters)
+        asked = choose_model(Caller(conversation.owner, None), conversation.model, parameters)
         if config.title_model and asked.model.owner_id is None:
             model = system_model(config.title_model) or asked.model
             asked = replace(asked, model=model, routes=routes_for(model, conversation.owner))

@@ -33,6 +33,7 @@ from common.db import write_transaction
 from common.errors import Conflict, NotFound
 from models_registry.services.routing import resolve_model
 from models_registry.tokens import count_messages
+from quotas.services.holds import holding
 
 if TYPE_CHECKING:
     from accounts.services.callers import Caller
@@ -99,7 +100,7 @@ def send_to_new_conversation(
     claim = Claim(caller.sender, idempotency_key, "send:new", fields, model, default)
 
     def begin() -> TurnRef:
-        asked = choose_model(caller.user, model, parameters or {}, only=caller.models)
+        asked = choose_model(caller, model, parameters or {})
         conversation = Conversation.objects.create(
             owner=caller.user, model=asked.model.name, last_position=2, message_count=2
         )
@@ -153,7 +154,7 @@ def chat_once(
     claim = Claim(caller.sender, idempotency_key, "chat", fields, model, default)
     if earlier := _earlier(caller, claim):
         return earlier
-    asked = choose_model(caller.user, model, parameters or {}, only=caller.models)
+    asked = choose_model(caller, model, parameters or {})
     # Before the transaction: a megabyte takes longer to count than all others should wait (F7).
     tokens = count_messages(messages, asked.routes[0].encoding)
 
@@ -164,7 +165,6 @@ def chat_once(
             prompt_tokens=tokens,
             purpose=Turn.Purpose.CHAT,
             claim=claim,
-            user_id=caller.user.pk,
         )
 
     return _begin(claim, begin)
@@ -214,9 +214,12 @@ def _earlier(caller: Caller, claim: Claim) -> TurnStarted | None:
 
 
 def _begin(claim: Claim, begin: Callable[[], TurnRef]) -> TurnStarted:
-    try:
+    def once() -> TurnRef:
         with write_transaction():
-            return TurnStarted(begin())
+            return begin()
+
+    try:
+        return TurnStarted(holding(once))
     except Joined as exc:
         return _join(exc.turn)
     except IntegrityError as exc:

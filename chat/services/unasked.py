@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
@@ -19,6 +20,8 @@ from common import lifecycle
 from common.db import in_thread, release_connection, write_transaction
 from common.errors import AppError
 from models_registry.tokens import count_messages
+from quotas.models import Payer
+from quotas.services.holds import holding
 
 if TYPE_CHECKING:
     from chat.streams.events import TurnRef
@@ -81,12 +84,12 @@ async def written(asked: Asked, messages: list[dict[str, Any]], *, purpose: str)
 
 def _begin(asked: Asked, messages: list[dict[str, Any]], purpose: str) -> TurnRef:
     tokens = count_messages(messages, asked.routes[0].encoding)
-    with write_transaction():
-        return begin_stateless(
-            asked,
-            messages,
-            prompt_tokens=tokens,
-            purpose=purpose,
-            claim=UNCLAIMED,
-            user_id=None,
-        )
+    deployments = replace(asked, payer=Payer())
+
+    def begin() -> TurnRef:
+        with write_transaction():
+            return begin_stateless(
+                deployments, messages, prompt_tokens=tokens, purpose=purpose, claim=UNCLAIMED
+            )
+
+    return holding(begin)

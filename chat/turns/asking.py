@@ -59,9 +59,7 @@ def asked_in(
 ) -> Asked:
     """The model and parameters of one turn: the request's, else the conversation's."""
     name = model or conversation.model
-    asked = choose_model(
-        caller.user, name, conversation.parameters | parameters, only=caller.models
-    )
+    asked = choose_model(caller, name, conversation.parameters | parameters)
     if model and model != conversation.model:  # the choice is remembered per conversation
         Conversation.objects.filter(pk=conversation.pk).update(model=model)
     return asked

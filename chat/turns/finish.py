@@ -165,7 +165,6 @@ def _answer(ending: Ending, verdict: _Verdict, charge: _Charge) -> dict[str, Any
 def _used(ending: Ending, verdict: _Verdict, charge: _Charge) -> Used:
     return Used(
         turn_id=ending.ref.turn_id,
-        user_id=ending.ref.user_id,
         purpose=ending.purpose,
         model=ending.model,
         answered_by=ending.answered_by,
@@ -173,7 +172,6 @@ def _used(ending: Ending, verdict: _Verdict, charge: _Charge) -> Used:
         usage=charge.usage,
         estimated=charge.estimated,
         prices=ending.prices,
-        started_at=ending.started_at,
         seconds=ending.seconds,
         first_token_seconds=ending.first_token_seconds,
     )

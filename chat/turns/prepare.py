@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -30,13 +30,14 @@ from common.statements import insert
 from models_registry.providers.base import ChatRequest
 from models_registry.services.routing import resolve_model, routes_for
 from models_registry.tokens import count
-from quotas.models import Subject
-from quotas.services.holds import hold
+from quotas.models import Payer
+from quotas.services.holds import Wanted, hold
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from accounts.models import User
+    from accounts.services.callers import Caller
     from chat.turns.idempotency import Claim
     from models_registry.models import ChatModel
     from models_registry.providers.base import Route
@@ -52,6 +53,7 @@ class Asked:
     model: ChatModel
     routes: list[Route]
     parameters: dict[str, Any]
+    payer: Payer
 
     @property
     def answer_tokens(self) -> int:
@@ -71,15 +73,20 @@ class Asked:
 
 
 def choose_model(
-    user: User, name: str, parameters: dict[str, Any], *, only: Collection[str] = ()
+    caller: Caller, name: str, parameters: dict[str, Any], *, attribution: str = ""
 ) -> Asked:
-    """The model that `user` means, with its fallbacks, of those that an API key is bound to
-    (`only`) if it is; raises NotFound, ModelNotAllowed, ModelUnavailable and, while nothing new may
-    begin, Unavailable."""
+    """The model that the caller means, with its fallbacks, of those that an API key is bound to if
+    it is. They pay; `attribution` is whom an API client says that it asks for.
+
+    Raises NotFound, ModelNotAllowed, ModelUnavailable and, while nothing new may begin, Unavailable.
+    """
     refuse_when_draining()
     disk.check_room()
-    model = resolve_model(user, name or None, only=only)
-    return Asked(user, model, routes_for(model, user, only=only), parameters)
+    model = resolve_model(caller.user, name or None, only=caller.models)
+    routes = routes_for(model, caller.user, only=caller.models)
+    key_id = caller.key.pk if caller.key else None
+    payer = Payer(caller.user.pk, key_id=key_id, attribution=attribution)
+    return Asked(caller.user, model, routes, parameters, payer)
 
 
 def context_of(
@@ -167,14 +174,13 @@ def begin_stateless(
     prompt_tokens: int,
     purpose: str,
     claim: Claim,
-    user_id: UUID | None,
 ) -> TurnRef:
     """A turn without a conversation: nothing of it is stored but counts.
 
-    They are those of the person `user_id`, or, if None, of the deployment.
+    They are those of the person who pays, or, where nobody does, of the deployment.
     """
     turn_id = uuid7()
-    ref = TurnRef(turn_id, turn_id, None, user_id)
+    ref = TurnRef(turn_id, turn_id, None, asked.payer.user_id)
     job = _job(
         asked,
         ref,
@@ -241,18 +247,19 @@ def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UU
     )
     insert(turn)
     claim.remember(job.ref.turn_id)
-    hold(
+    bound = hold(
         turn_id=job.ref.turn_id,
-        subjects=_subjects(job.ref),
-        prompt_tokens=job.prompt_tokens,
-        output_tokens=asked.answer_tokens,
-        prices=route.prices,
+        payer=asked.payer,
+        wanted=Wanted(
+            job.prompt_tokens,
+            asked.answer_tokens,
+            route.prices,
+            most_output_tokens=asked.parameters.get("max_tokens") or route.max_output_tokens,
+        ),
+        started_at=job.started_at,
     )
+    if bound is not None:
+        job.request = replace(job.request, max_tokens=bound)
     # After the hold: where a plan's limit refuses too, that is the one to be named.
     if not runner.take_place(job.ref):
         raise RateLimited(retry_after=5)
-
-
-def _subjects(ref: TurnRef) -> list[Subject]:
-    deployment = Subject("deployment")
-    return [Subject("user", str(ref.user_id)), deployment] if ref.user_id else [deployment]

@@ -54,7 +54,6 @@ def _used_by(turn: Turn) -> Used:
     )
     return Used(
         turn_id=turn.id,
-        user_id=turn.user_id,
         purpose=turn.purpose,
         model=turn.model,
         answered_by="" if turn.answering is None else route.name,
@@ -62,7 +61,6 @@ def _used_by(turn: Turn) -> Used:
         usage=usage,
         estimated=kept is None or kept["estimated"],
         prices=route.prices,
-        started_at=turn.created_at,
         seconds=((turn.ended_at or turn.created_at) - turn.created_at).total_seconds(),
         first_token_seconds=None,
     )

@@ -3,26 +3,61 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from common.models import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """Someone or something that limits apply to: `deployment`, `user`, `group`, `key`, `inbox`."""
+class Payer:
+    """Whose limits a turn counts against: all of these, the person's roles and the deployment.
 
-    kind: str
-    id: str = ""
+    Without any of them it is the deployment's alone. `attribution` is whatever an API client says
+    of the end user on whose behalf it asks; it is recorded and has no limits.
+    """
+
+    user_id: UUID | None = None
+    key_id: UUID | None = None
+    inbox_id: UUID | None = None
+    attribution: str = ""
 
 
-class Hold(Record):
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """What a turn holds or has used, by metric; cost in billionths of the currency unit."""
+
+    requests: int = 0
+    tokens: int = 0
+    cost: int = 0
+
+    def of(self, metric: str) -> int:
+        return int(getattr(self, metric))
+
+
+class Charged(Record):
+    """Who pays. No foreign keys: a bill outlives whom it names. `group_ids` are those of the
+    person's roles at that time, each between commas (`,1,4,`)."""
+
+    user_id = models.UUIDField(_("user"), null=True, blank=True)
+    key_id = models.UUIDField(_("API key"), null=True, blank=True)
+    inbox_id = models.UUIDField(_("inbox"), null=True, blank=True)
+    group_ids = models.CharField(_("roles"), max_length=1_000, blank=True)
+    attribution = models.CharField(_("attributed to"), max_length=256, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Hold(Charged):
     """Room set aside for one turn until it is settled.
 
     `turn_id` is no foreign key: quotas stands below chat. Tokens are the prompt and the most the
-    answer is expected to take; cost is in billionths of the currency unit.
+    answer is expected to take; cost is in billionths of the currency unit. `windows` are those it
+    was counted in, each with the limit of that time: `[id, limit]`.
     """
 
     class Status(models.TextChoices):
@@ -30,7 +65,8 @@ class Hold(Record):
         SETTLED = "settled", _("Settled")
 
     turn_id = models.UUIDField(_("turn"), unique=True, editable=False)
-    subjects = models.JSONField(_("subjects"), default=list)
+    started_at = models.DateTimeField(_("started at"), default=timezone.now)
+    windows = models.JSONField(_("windows"), default=list, blank=True)
     status = models.CharField(
         _("status"), max_length=8, choices=Status.choices, default=Status.OPEN
     )
@@ -51,8 +87,12 @@ class Hold(Record):
     def __str__(self) -> str:
         return f"{self.turn_id} {self.status}"
 
+    @property
+    def amounts(self) -> Amounts:
+        return Amounts(1, self.tokens, self.cost)
 
-class UsageRecord(Record):
+
+class UsageRecord(Charged):
     """One turn in the ledger: what ran, for whom, what it used. Rows are added, never changed.
 
     Prices are frozen on the row: billionths of the currency unit per 1,000,000 tokens; `cost` is
@@ -60,8 +100,6 @@ class UsageRecord(Record):
     """
 
     turn_id = models.UUIDField(_("turn"), unique=True, editable=False)
-    user_id = models.UUIDField(_("user"), null=True, blank=True, db_index=True)
-    subjects = models.JSONField(_("subjects"), default=list)
     purpose = models.CharField(_("purpose"), max_length=16)
     model = models.CharField(_("model asked for"), max_length=200)
     answered_by = models.CharField(_("model that answered"), max_length=200, blank=True)
@@ -83,6 +121,20 @@ class UsageRecord(Record):
         verbose_name = _("usage record")
         verbose_name_plural = _("usage records")
         ordering = ["-id"]
+        indexes = [
+            # What a subject used in a time: late windows, reports, statistics of a person.
+            models.Index(fields=["user_id", "started_at"], name="usage_by_user"),
+            models.Index(
+                fields=["key_id", "started_at"],
+                condition=models.Q(key_id__isnull=False),
+                name="usage_by_key",
+            ),
+            models.Index(
+                fields=["inbox_id", "started_at"],
+                condition=models.Q(inbox_id__isnull=False),
+                name="usage_by_inbox",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.turn_id} {self.model}"

@@ -49,7 +49,7 @@ def test_it_is_settled_by_what_the_message_used(left):
     )
     assert (record.prompt_tokens, record.completion_tokens, record.estimated) == (70, 30, False)
     assert record.cost == cost_of(Usage(70, 30), PRICES)
-    assert record.subjects == Hold.objects.get().subjects
+    assert record.user_id == Hold.objects.get().user_id
 
 
 def test_a_turn_without_a_message_is_settled_by_estimate(alice, model, not_launched):

@@ -168,7 +168,7 @@ def test_a_summary_is_recorded_on_the_deployment(alice, outgrown, script):
     summed_up(script)
 
     record = UsageRecord.objects.filter(purpose="summary").latest("id")
-    assert (record.user_id, record.subjects) == (None, [{"kind": "deployment", "id": ""}])
+    assert (record.user_id, record.group_ids) == (None, "")
     assert not Hold.objects.filter(status="open").exists()
     assert not Turn.objects.filter(purpose="summary").exclude(user=None).exists()
     outgrown.refresh_from_db()

@@ -69,7 +69,7 @@ def test_a_title_is_recorded_on_the_deployment(alice, answered, script):
 
     record = UsageRecord.objects.get(purpose="title")
     assert (record.user_id, record.outcome) == (None, "complete")
-    assert record.subjects == [{"kind": "deployment", "id": ""}]
+    assert record.group_ids == ""
     assert record.prompt_tokens > 0
     assert not Hold.objects.filter(status="open").exists()
     turn = Turn.objects.get(purpose="title")

@@ -10,28 +10,24 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from models_registry.providers.base import Prices, Usage
-from quotas.models import Hold, Subject, UsageRecord
-from quotas.services.holds import Used, cost_of, hold, settle
+from quotas.models import Hold, Payer, UsageRecord
+from quotas.services.holds import Used, Wanted, cost_of, hold, holding, settle
 from tests.chat.threads import all_at_once
 
-DEPLOYMENT = {"kind": "deployment", "id": ""}
 PRICES = Prices(input=2_000_000_000, output=6_000_000_000, cached=500_000_000)
 
 
 def held(turn_id=None):
-    return hold(
-        turn_id=turn_id or uuid4(),
-        subjects=[Subject("user", "u1"), Subject("deployment")],
-        prompt_tokens=1_000,
-        output_tokens=500,
-        prices=PRICES,
-    )
+    turn_id = turn_id or uuid4()
+    wanted = Wanted(prompt_tokens=1_000, output_tokens=500, prices=PRICES)
+    payer = Payer(uuid4(), key_id=uuid4(), attribution="theirs")
+    holding(lambda: hold(turn_id=turn_id, payer=payer, wanted=wanted, started_at=timezone.now()))
+    return Hold.objects.get(turn_id=turn_id)
 
 
 def used(turn_id, **fields):
     values = Used(
         turn_id=turn_id,
-        user_id=uuid4(),
         purpose="message",
         model="asked",
         answered_by="answered",
@@ -39,7 +35,6 @@ def used(turn_id, **fields):
         usage=Usage(1_000, 500, cached_tokens=400, reasoning_tokens=100),
         estimated=False,
         prices=PRICES,
-        started_at=timezone.now(),
         seconds=1.5,
         first_token_seconds=0.2,
     )
@@ -51,7 +46,6 @@ def test_a_hold_is_the_prompt_and_the_answer_with_their_price():
 
     assert (made.status, made.tokens) == (Hold.Status.OPEN, 1_500)
     assert made.cost == 2_000_000 + 3_000_000
-    assert made.subjects == [{"kind": "user", "id": "u1"}, DEPLOYMENT]
 
 
 def test_one_turn_has_one_hold():
@@ -72,14 +66,15 @@ def test_settling_closes_the_hold_and_writes_the_ledger_with_frozen_prices():
     assert made.status == Hold.Status.SETTLED
     assert made.settled_at is not None
     record = UsageRecord.objects.get()
-    assert (record.turn_id, record.user_id) == (made.turn_id, what.user_id)
-    assert record.subjects == made.subjects == [{"kind": "user", "id": "u1"}, DEPLOYMENT]
+    assert record.turn_id == made.turn_id
+    assert (record.user_id, record.key_id) == (made.user_id, made.key_id)
+    assert record.attribution == made.attribution == "theirs"
     assert (record.model, record.answered_by, record.outcome) == ("asked", "answered", "complete")
     assert (record.prompt_tokens, record.completion_tokens) == (1_000, 500)
     assert (record.cached_tokens, record.reasoning_tokens) == (400, 100)
     assert (record.input_price, record.output_price) == (PRICES.input, PRICES.output)
     assert record.cost == cost_of(what.usage, PRICES) == 600 * 2_000 + 400 * 500 + 500 * 6_000
-    assert record.started_at == what.started_at
+    assert record.started_at == made.started_at
 
 
 def test_settling_again_changes_nothing():

@@ -78,7 +78,8 @@ def choose_model(
     """The model that the caller means, with its fallbacks, of those that an API key is bound to if
     it is. They pay; `attribution` is whom an API client says that it asks for.
 
-    Raises NotFound, ModelNotAllowed, ModelUnavailable and, while nothing new may begin, Unavailable.
+    Raises NotFound, ModelNotAllowed, ModelUnavailable and, while nothing new may begin,
+    Unavailable.
     """
     refuse_when_draining()
     disk.check_room()

@@ -13,8 +13,8 @@ import structlog
 
 logger = structlog.get_logger("parley.request")
 
-# A path below these is a secret by itself.
-_SECRET_PATHS = re.compile(r"(/share/)[^/]+")
+# A path below the first is a secret by itself; the second is an API key in the wrong place (K4).
+_SECRETS = re.compile(r"(?<=/share/)[^/]+|(?<=parley-)[0-9A-Za-z]{6,}")
 # Orchestrators ask these all day long; at the level DEBUG they are logged too.
 _POLLED = ("/health", "/metrics")
 _PATH_CHARACTERS = 200
@@ -24,7 +24,7 @@ def answered(
     method: str, path: str, status: int, *, began: float, address: str, request_id: str
 ) -> None:
     """Log one answer. `began` is a `time.perf_counter()`; `path` comes without its query (G1)."""
-    path = _SECRET_PATHS.sub(r"\1…", path)[:_PATH_CHARACTERS]
+    path = _SECRETS.sub("…", path)[:_PATH_CHARACTERS]
     fields = {
         "method": method,
         "path": path,

@@ -37,6 +37,7 @@ SECTIONS: list[tuple[Any, list[tuple[Any, str, str]]]] = [
             (_("People"), "person", "accounts.user"),
             (_("Roles"), "badge", "auth.group"),
             (_("Devices"), "devices", "accounts.signin"),
+            (_("API keys"), "key", "accounts.apikey"),
             (_("Failed sign-ins"), "gpp_bad", "accounts.signinfailures"),
         ],
     ),

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from accounts.models import (
+    ApiKey,
     AuditAction,
     AuditEntry,
     MailLink,
@@ -90,6 +91,13 @@ def _records(users: list[User], name: str) -> None:
     SignIn.objects.bulk_create(
         [
             SignIn(user=user, idle_seconds=9, expires_at=later, idle_expires_at=later)
+            for user in users
+        ],
+        batch_size=_BATCH,
+    )
+    ApiKey.objects.bulk_create(
+        [
+            ApiKey(user=user, name="A program", prefix="parley-aaaaa", digest=uuid4().hex)
             for user in users
         ],
         batch_size=_BATCH,

@@ -8,10 +8,9 @@ from django.conf import settings
 from rest_framework import serializers
 
 from accounts.models import ApiKey, Scope
+from accounts.services.api_keys import MODEL_CHARACTERS
 from common.api.fields import LineField, NullIsAbsent, TextField
 
-# Of a model's name, and of an address or network as text.
-_MODEL_CHARACTERS = 200
 _ADDRESS_CHARACTERS = 64
 
 
@@ -56,9 +55,9 @@ class NewApiKeySerializer(serializers.Serializer[dict[str, Any]]):
     name = LineField(max_length=settings.NAME_CHARACTERS, trim_whitespace=True)
     scopes = TextsField(
         max_length=len(Scope),
-        characters=_MODEL_CHARACTERS,
+        characters=MODEL_CHARACTERS,
         help_text=", ".join(Scope.values),
     )
-    models = TextsField(max_length=settings.API_KEY_MODELS, characters=_MODEL_CHARACTERS)
+    models = TextsField(max_length=settings.API_KEY_MODELS, characters=MODEL_CHARACTERS)
     addresses = TextsField(max_length=settings.API_KEY_ADDRESSES, characters=_ADDRESS_CHARACTERS)
     expires_at = serializers.DateTimeField(required=False, allow_null=True)

@@ -22,9 +22,11 @@ from common.db import write_transaction
 from common.digests import digest
 from common.errors import Conflict, Invalid, PermissionDenied
 from common.statements import SelectWith
+from common.text import is_line
 
 # Of a key, what its owner tells it by: "parley-" and five digits of forty-three.
 PREFIX_CHARACTERS = 12
+MODEL_CHARACTERS = 200
 DEFAULT_SCOPES = (Scope.READ.value, Scope.CHAT.value)
 
 # ::ffff:0:0/96
@@ -60,6 +62,8 @@ def create(
 
     Raises Invalid, Conflict (too many), PermissionDenied (the owner is suspended).
     """
+    _check_names("name", [name], most=settings.NAME_CHARACTERS)
+    _check_names("models", models, most=MODEL_CHARACTERS)
     scopes = _checked_scopes(DEFAULT_SCOPES if scopes is None else scopes)
     addresses = _checked_addresses(addresses)
     _check_expiry(expires_at)
@@ -180,6 +184,16 @@ def _announce(user_id: UUID) -> None:
 def _target(key: ApiKey) -> audit.Target:
     """Not by its name, which a person wrote: it would outlive them there."""
     return audit.Target(TargetKind.KEY, key.pk, f"{key.prefix}…")
+
+
+def _check_names(field: str, names: Iterable[str], *, most: int) -> None:
+    for name in names:
+        if not is_line(name):
+            raise Invalid.field(
+                field, _("A name is one line of visible characters, without marks of direction.")
+            )
+        if len(name) > most:
+            raise Invalid.field(field, _("Use at most %(count)d characters.") % {"count": most})
 
 
 def _checked_scopes(scopes: Collection[str]) -> list[str]:

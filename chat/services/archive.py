@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts.models import AuditEntry, SignIn
+from accounts.models import ApiKey, AuditEntry, SignIn
 from accounts.services.people import roles_of
 from chat.models import Share
 from chat.services import exports
@@ -38,6 +38,7 @@ usage.json              what your turns used
 connections.json        your own connections to providers, without their keys
 models.json             your own models
 sessions.json           the devices you signed in on
+api_keys.json           your API keys, without the keys themselves
 records.json            what was recorded of what you did
 """
 
@@ -89,6 +90,7 @@ def _entries(user: User) -> Iterator[tuple[str, Iterable[bytes]]]:
     yield "connections.json", _listed(Connection.objects.filter(owner=user), _connection)
     yield "models.json", _listed(ChatModel.objects.filter(owner=user), _model)
     yield "sessions.json", _listed(user.sign_ins.all(), _sign_in)
+    yield "api_keys.json", _listed(user.api_keys.all(), _key)
     yield "records.json", _listed(AuditEntry.objects.filter(actor_id=user.pk), _entry)
 
 
@@ -176,6 +178,22 @@ def _sign_in(sign_in: SignIn) -> dict[str, Any]:
         "created_at": timestamp(sign_in.created_at),
         "last_used_at": timestamp(sign_in.last_used_at),
         "revoked_at": timestamp(sign_in.revoked_at),
+    }
+
+
+def _key(key: ApiKey) -> dict[str, Any]:
+    """Without its digest, by which it would be recognised."""
+    return {
+        "id": key.pk,
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": key.scopes,
+        "models": key.models,
+        "addresses": key.addresses,
+        "created_at": timestamp(key.created_at),
+        "expires_at": timestamp(key.expires_at),
+        "last_used_at": timestamp(key.last_used_at),
+        "revoked_at": timestamp(key.revoked_at),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,12 @@ def test_one_misspelt_character_is_seen(place):
 def test_what_is_no_key_is_not_well_formed(text):
     assert not key_format.is_well_formed(text)
     assert not key_format.is_well_formed(key_format.new_key() + text + "0")
+
+
+def test_the_guide_tells_the_expression():
+    guide = Path(__file__).parents[2] / "docs" / "api.md"
+
+    assert f"`{key_format.PATTERN}`" in guide.read_text(encoding="utf-8")
 
 
 def test_scanners_find_a_key_in_a_text():

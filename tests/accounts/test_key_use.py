@@ -252,7 +252,7 @@ def test_the_caller_carries_the_key(key, mina):
     assert caller.user == mina
     assert caller.key == key.row
     assert caller.credential_id == key.row.pk
-    assert caller.scopes == {"read", "chat"}
+    assert caller.scopes == frozenset({"read", "chat"})
     assert caller.sender == Caller(mina, None).sender
 
 

@@ -7,7 +7,7 @@ from django.test import Client
 
 from accounts.errors import ForeignOrigin
 from accounts.models import SignIn, User
-from accounts.services import people
+from accounts.services import api_keys, people
 from accounts.services.callers import caller_from_handshake
 from accounts.services.owner import ensure as ensure_owner
 from common.errors import Conflict, Unauthenticated
@@ -129,6 +129,14 @@ class TestAtHome:
         settings.SINGLE_USER = True
 
         assert problem(ask()) == (401, "unauthenticated")
+
+    def test_a_key_gets_what_its_scopes_say_in_whatever_header(self, owner):
+        """K3: a key in a header that is no door is nobody, not the owner."""
+        key = api_keys.create(owner, name="x", scopes=["chat"], actor=owner).text
+
+        assert ask(path="conversations", HTTP_AUTHORIZATION=f"Bearer {key}").status_code == 200
+        assert problem(ask(HTTP_AUTHORIZATION=f"Bearer {key}")) == (403, "permission_denied")
+        assert problem(ask(HTTP_X_API_KEY=key)) == (401, "unauthenticated")
 
 
 class TestSockets:

@@ -100,7 +100,8 @@ class PersonViewSet(ManagingViewSet):
 
     @extend_schema(request=serializers.PersonChangesSerializer)
     def partial_update(self, request: Request, user_id: UUID) -> Response:
-        """`is_active: false` suspends: tokens, sessions, sockets and streams end at once."""
+        """`is_active: false` suspends: tokens, sessions, API keys, sockets and streams end at
+        once, and keys for good."""
         caller = self.check("change")
         fields = serializers.PersonChangesSerializer(data=request.data)
         fields.is_valid(raise_exception=True)
@@ -137,7 +138,7 @@ class PersonSessionsViewSet(ManagingViewSet):
 
     @extend_schema(responses={204: DONE})
     def destroy(self, request: Request, user_id: UUID) -> Response:
-        """Signs them out everywhere; they may sign in again."""
+        """Signs them out everywhere; they may sign in again. Their API keys stay."""
         caller = self.check("change")
         people.sign_out(self.found(user_id), actor=caller)
         return Response(status=204)

@@ -27,7 +27,11 @@ class Command(CliGroup):
             "--user", metavar="NAME", help=_("Only those of this person: user name or e-mail.")
         )
         listing.add_argument("--limit", type=int, default=100, help=_("How many at most (100)."))
-        ending = self.add("revoke", self.revoke, help=_("End tokens, sockets and streams at once."))
+        ending = self.add(
+            "revoke",
+            self.revoke,
+            help=_("End tokens, sockets and streams at once; API keys stay."),
+        )
         ending.add_argument("name", nargs="?", help=_("User name or e-mail."))
         ending.add_argument(
             "--session", type=UUID, metavar="ID", help=_("Only the device with this id.")

@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from accounts.services import audit
+from accounts.services import api_keys, audit
 from chat.models import Conversation, Message
 from chat.services.archive import archive_of
 from chat.services.sharing import share_conversation
@@ -58,6 +58,7 @@ def test_it_holds_everything_of_a_person_and_nothing_of_others(rest, alice, char
         "connections.json",
         "models.json",
         "sessions.json",
+        "api_keys.json",
         "records.json",
     }
     assert json.loads(found["profile.json"])["email"] == alice.user.email
@@ -75,7 +76,7 @@ def test_it_holds_everything_of_a_person_and_nothing_of_others(rest, alice, char
 
 
 def test_keys_do_not_come_out(alice, settings):
-    """ARCHITECTURE 9.4, K5"""
+    """ARCHITECTURE 9.4, K1, K5"""
     settings.ALLOW_PRIVATE_UPSTREAMS = True
     connection = create_connection(
         alice.user,
@@ -87,11 +88,15 @@ def test_keys_do_not_come_out(alice, settings):
     )
     ChatModel.objects.create(name="own", owner=alice.user, connection=connection, upstream_name="x")
 
+    key = api_keys.create(alice.user, name="A program", actor=alice.user)
+
     found = archive(alice.user)
 
     assert json.loads(found["connections.json"])[0]["name"] == "Mine"
     assert json.loads(found["models.json"])[0]["name"] == "own"
-    assert b"canary" not in b"".join(found.values())
+    assert json.loads(found["api_keys.json"])[0]["prefix"] == key.row.prefix
+    for secret in ("canary", key.text[12:], key.row.digest):
+        assert secret.encode() not in b"".join(found.values())
 
 
 def test_what_people_type_names_no_entry(alice):

@@ -74,8 +74,12 @@ class Metering(RuleBasedStateMachine):
         self.unseen: dict[UUID, int] = defaultdict(int)
 
     # -- turns -----------------------------------------------------------------------------
-    @rule(payer=st.sampled_from(PAYERS), prompt=TOKENS, output=TOKENS)
-    def hold(self, payer: Payer, prompt: int, output: int) -> None:
+    @rule(payer=st.sampled_from(PAYERS), sizes=st.lists(st.tuples(TOKENS, TOKENS), max_size=6))
+    def hold(self, payer: Payer, sizes: list[tuple[int, int]]) -> None:
+        for prompt, output in sizes:
+            self.hold_one(payer, prompt, output)
+
+    def hold_one(self, payer: Payer, prompt: int, output: int) -> None:
         wanted = Wanted(prompt, output, PRICES)
         limits = limits_of(payer, at=self.now).limits
         before = {each.key: self.standing(each) for each in limits}
@@ -176,7 +180,7 @@ class Metering(RuleBasedStateMachine):
             ends_at=self.now + timedelta(minutes=minutes),
         )
 
-    @rule(seconds=st.sampled_from([1, 20, 60, 3_600, 86_400, 31 * 86_400]))
+    @rule(seconds=st.sampled_from([1, 1, 20, 20, 60, 3_600, 86_400, 31 * 86_400]))
     def go_on(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 

@@ -1,12 +1,14 @@
-"""How many turns each person runs in this process (E5)."""
+"""How many turns run in this process, and how many of them are one person's (E5, R6)."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Container
 from uuid import UUID
 
+_FEW_LEFT = 0.8
 # No commit takes longer, in seconds.
 _COMMIT_SECONDS = 60
 
@@ -18,11 +20,20 @@ class Places:
         self._lock = threading.Lock()
         self._taken: dict[UUID, tuple[UUID | None, float]] = {}
 
-    def take(self, turn_id: UUID, user_id: UUID | None, *, most: int) -> bool:
-        """Count a turn that is about to be committed; False when `most` places are taken."""
+    def take(self, turn_id: UUID, user_id: UUID | None, *, most: int, of: int) -> bool:
+        """Count a turn that is about to be committed; False when its person has taken `most`
+        places, or none is left for them of the `of` that there are.
+
+        Where few are left, each has a share of them: as many as each would have if one person more
+        came, so that there is room for that one.
+        """
         with self._lock:
-            taken = sum(each == user_id for each, _since in self._taken.values())
-            if taken >= most:
+            people = Counter(each for each, _since in self._taken.values())
+            taken = people[user_id]
+            if taken >= most or len(self._taken) >= of:
+                return False
+            few_are_left = len(self._taken) >= of * _FEW_LEFT
+            if few_are_left and taken >= of // (len(people | {user_id: 1}) + 1):
                 return False
             self._taken[turn_id] = (user_id, time.monotonic())
             return True

@@ -135,9 +135,10 @@ class Runner:
         task.add_done_callback(forget)
 
     def take_place(self, ref: TurnRef) -> bool:
-        """Count a turn, about to be committed, among those its person runs in this process (E5)."""
+        """Count a turn, about to be committed, among those that run here; False where there is no
+        place for it (E5, R6)."""
         most = config.running_turns_per_user
-        return self._places.take(ref.turn_id, ref.user_id, most=most)
+        return self._places.take(ref.turn_id, ref.user_id, most=most, of=settings.TURN_SLOTS)
 
     def stop(self, turn_id: UUID, reason: str) -> bool:
         """End the provider phase of one of our turns; False when it is not ours. Any thread."""

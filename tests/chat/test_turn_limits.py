@@ -63,20 +63,65 @@ def test_a_turn_may_end_while_another_thread_counts():
 
         __hash__ = UUID.__hash__
 
-    places.take(ended, Counted(int=1), most=50)
-    places.take(uuid4(), UUID(int=2), most=50)
+    places.take(ended, Counted(int=1), of=1_000, most=50)
+    places.take(uuid4(), UUID(int=2), of=1_000, most=50)
 
-    assert places.take(taken, UUID(int=1), most=50)
+    assert places.take(taken, UUID(int=1), of=1_000, most=50)
 
 
 def test_a_place_is_given_back_once_its_turn_has_ended():
     places, person, turn = Places(), uuid4(), uuid4()
 
-    assert places.take(turn, person, most=1)
-    assert not places.take(uuid4(), person, most=1)
+    assert places.take(turn, person, of=1_000, most=1)
+    assert not places.take(uuid4(), person, of=1_000, most=1)
     places.give_back(turn)
 
-    assert places.take(uuid4(), person, most=1)
+    assert places.take(uuid4(), person, of=1_000, most=1)
+
+
+def taken_by(places, person, of=100):
+    """How many places somebody gets who takes all they can."""
+    return next(
+        number for number in range(of + 1) if not places.take(uuid4(), person, most=of, of=of)
+    )
+
+
+def test_whoever_takes_all_places_they_can_leaves_room_for_others():
+    """R6: above 80 % each has a share."""
+    places, first, second = Places(), uuid4(), uuid4()
+
+    assert taken_by(places, first) == 80
+    assert taken_by(places, second) == 20
+    assert taken_by(places, uuid4()) == 0
+
+
+def test_the_last_places_are_shared_by_all_who_are_there():
+    places = Places()
+    people = [uuid4() for _ in range(4)]
+    for person in people:
+        for _turn in range(20):
+            assert places.take(uuid4(), person, most=100, of=100)
+
+    assert [taken_by(places, person) for person in people] == [0, 0, 0, 0]
+    assert taken_by(places, uuid4()) == 16
+
+
+def test_who_is_over_their_share_is_told_to_wait_and_somebody_else_begins(
+    alice, charlie, model, script, settings
+):
+    """R6, with what is refused leaving nothing."""
+    settings.TURN_SLOTS = 5
+    running = [begin(alice, model, script) for _ in range(4)]
+
+    with pytest.raises(RateLimited):
+        begin(alice, model, script)
+    script.scripts.clear()
+    running.append(begin(charlie, model, script))
+
+    assert Turn.objects.count() == Hold.objects.count() == 5
+    for ref, gate in running:
+        gate.open()
+        read(ref)
 
 
 def test_stateless_turns_count_too(alice, model, script, settings):

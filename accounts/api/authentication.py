@@ -20,8 +20,6 @@ from common.api.parsers import StrictJSONParser
 from common.csrf import SameOriginCsrf
 from common.errors import PermissionDenied, UnsupportedMediaType
 
-_CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_X_API_KEY")
-
 
 class BearerAuthentication(BaseAuthentication):
     """`Authorization: Bearer <access token or API key>`. A bad one is refused, whatever the cookie
@@ -53,13 +51,10 @@ class CookieAuthentication(BaseAuthentication):
 
 
 class SingleUserAuthentication(BaseAuthentication):
-    """The owner of a SINGLE_USER deployment, who brings no credentials.
-
-    A key in another header is one: it must not get more there than it may (K3).
-    """
+    """The owner of a SINGLE_USER deployment, who brings no credentials."""
 
     def authenticate(self, request: Request) -> tuple[User, Caller] | None:
-        if any(request.META.get(name) for name in _CREDENTIALS):
+        if request.META.get("HTTP_AUTHORIZATION"):
             return None
         owner = single_user.owner_at(request.META)
         if owner is None:

@@ -19,8 +19,12 @@ _FROM_ANOTHER_PAGE = frozenset({"cross-site", "same-site"})
 
 
 def owner_at(scope_or_meta: Mapping[str, Any]) -> User | None:
-    """Who asks, where nobody said it: the owner, at home and while there is nobody else."""
-    if not is_at_home(scope_or_meta):
+    """Who asks, where nobody said it: the owner, at home and while there is nobody else.
+
+    A key in a header that we do not read is no "nobody": it would get all of the owner's rights
+    there, whatever its scopes (K3).
+    """
+    if not is_at_home(scope_or_meta) or header(scope_or_meta, "x-api-key"):
         return None
     everybody = list(User.objects.order_by("id")[:2])
     if len(everybody) != 1 or not (everybody[0].is_active and everybody[0].is_superuser):

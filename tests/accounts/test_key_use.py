@@ -203,6 +203,16 @@ def test_a_key_in_another_header_is_nobody(key):
         assert problem(Api().get("conversations", **headers)) == (401, "unauthenticated")
 
 
+def test_guessing_keys_is_slow(key, settings):
+    """R3: what ends in 401 counts for its address, what is answered for its owner."""
+    settings.RATES = {**settings.RATES, "api_anonymous": [(3, 60)]}
+
+    found = [call("parley-guess", address="198.51.100.9").status_code for _ in range(5)]
+
+    assert found == [401, 401, 401, 429, 429]
+    assert call(key.text, address="198.51.100.9").status_code == 200
+
+
 def test_a_scope_reaches_what_it_says(mina):
     reader, writer, agent = (
         api_keys.create(mina, name="x", scopes=[scope], actor=mina).text for scope in Scope.values

@@ -137,6 +137,12 @@ class TestAtHome:
         assert ask(path="conversations", HTTP_AUTHORIZATION=f"Bearer {key}").status_code == 200
         assert problem(ask(HTTP_AUTHORIZATION=f"Bearer {key}")) == (403, "permission_denied")
         assert problem(ask(HTTP_X_API_KEY=key)) == (401, "unauthenticated")
+        scope = {"client": ("127.0.0.1", 1), "headers": [(b"host", HERE.encode())]}
+        assert caller_from_handshake(scope).user == owner
+        with pytest.raises(Unauthenticated):
+            caller_from_handshake(
+                scope | {"headers": [*scope["headers"], (b"x-api-key", key.encode())]}
+            )
 
 
 class TestSockets:

@@ -25,6 +25,7 @@ PRIVATE = {
     "automatic_summaries": True,
     "running_turns_per_user": 50,
     "hold_output_tokens": 2_048,
+    "hard_limits": False,
 }
 DESK = "constance_config_changelist"
 

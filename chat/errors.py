@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from common.errors import AppError, Unavailable
+from common.errors import AppError, Invalid, Unavailable
 
 
 class IdempotencyConflict(AppError):
     code = "idempotency_conflict"
     status = 409
     title = _("This Idempotency-Key belongs to another request.")
+
+
+class ContextLengthExceeded(Invalid):
+    """The prompt, with the answer that was asked for, is longer than the model's window."""
+
+    code = "context_length_exceeded"
+    title = _("This is longer than the model can read.")
 
 
 class TurnCutOff(Unavailable):

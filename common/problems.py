@@ -1,4 +1,7 @@
-"""The one map from exceptions to problem documents (RFC 9457), for REST, SSE and WebSocket."""
+"""The one map from exceptions to problem documents (RFC 9457), for REST, SSE and WebSocket.
+
+Under `/v1/` a refusal has OpenAI's shape instead (`common.openai_errors`).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from rest_framework import exceptions as drf
 from rest_framework.fields import get_error_detail
 from rest_framework.settings import api_settings
 
-from common import errors, security_headers
+from common import errors, openai_errors, security_headers
 from common.text import bounded
 
 CONTENT_TYPE = "application/problem+json"
@@ -108,34 +111,47 @@ def as_problem(exc: BaseException, *, request_id: str = "") -> dict[str, Any] | 
 
 
 def bare_answer(
-    refusal: errors.AppError, *, request_id: str, **more: str
+    refusal: errors.AppError, *, request_id: str, path: str = "", **more: str
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Headers and body of a refusal that is written past Django, before it or instead of it."""
-    body = orjson.dumps(as_problem(refusal, request_id=request_id), default=str)
+    kind, body, own = _written(refusal, path=path, request_id=request_id)
     headers = {
         **security_headers.everywhere(),
         "Content-Security-Policy": security_headers.DATA,
-        "Content-Type": CONTENT_TYPE,
+        "Content-Type": kind,
         "Content-Length": str(len(body)),
         "Cache-Control": "no-store",
         "Vary": ", ".join(security_headers.VARY),
         "X-Request-ID": request_id,
-        **refusal.headers(),
+        **own,
         **more,
     }
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()], body
 
 
 def problem_response(exc: BaseException, request: HttpRequest | None = None) -> HttpResponse:
-    """`exc` as an `application/problem+json` answer; a bug becomes a bare `internal`."""
+    """`exc` as an `application/problem+json` answer; a bug becomes a bare `internal`.
+
+    For a request to `/v1/` it is the answer that OpenAI's clients understand.
+    """
     error = as_app_error(exc) or errors.Internal()
-    problem = error.as_problem()
-    problem["request_id"] = getattr(request, "request_id", "")
-    response = HttpResponse(
-        orjson.dumps(problem, default=str), status=error.status, content_type=CONTENT_TYPE
-    )
-    for name, value in error.headers().items():
+    path = request.path_info if request is not None else ""
+    kind, body, headers = _written(error, path=path, request_id=getattr(request, "request_id", ""))
+    status = openai_errors.status_of(error) if openai_errors.is_spoken_at(path) else error.status
+    response = HttpResponse(body, status=status, content_type=kind)
+    for name, value in headers.items():
         response[name] = value
     if error.status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def _written(
+    error: errors.AppError, *, path: str, request_id: str
+) -> tuple[str, bytes, dict[str, str]]:
+    """Content type, body and headers of a refusal, in the shape that is spoken at `path`."""
+    if openai_errors.is_spoken_at(path):
+        body = openai_errors.body_of(error)
+        return openai_errors.CONTENT_TYPE, orjson.dumps(body), openai_errors.headers_of(error)
+    problem = error.as_problem() | {"request_id": request_id}
+    return CONTENT_TYPE, orjson.dumps(problem, default=str), error.headers()

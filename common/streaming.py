@@ -69,7 +69,10 @@ class Slot:
 
 
 class EventStreamResponse(StreamingHttpResponse):
-    """An answer of ready SSE bytes. `credential_id` is what it lives and dies with."""
+    """An answer of ready SSE bytes. `credential_id` is what it lives and dies with.
+
+    `last_words` are said where it is cut, to readers who know no other way to tell it from an end.
+    """
 
     def __init__(
         self,
@@ -78,11 +81,13 @@ class EventStreamResponse(StreamingHttpResponse):
         slot: Slot,
         credential_id: UUID | None,
         scope: dict[str, Any] | None = None,
+        last_words: bytes = b"",
     ) -> None:
         super().__init__(self._relayed(), content_type=MEDIA_TYPE, headers=HEADERS)
         self.chunks = chunks
         self.slot = slot
         self.credential_id = credential_id
+        self.last_words = last_words
         self._drop = ((scope or {}).get("extensions") or {}).get("parley.drop")
         self._is_cut = False
         self._task: asyncio.Task[Any] | None = None
@@ -123,6 +128,8 @@ class EventStreamResponse(StreamingHttpResponse):
             if not self._is_cut or self._task is None:
                 raise
             self._task.uncancel()
+            if self.last_words:
+                await self._say(self.last_words)
 
     def cut(self) -> None:
         """End the answer now, from any thread; the turn that it tells of goes on."""

@@ -115,7 +115,9 @@ class _Body:
 async def _refuse(refusal: AppError, scope: Any, send: Any, *, began: float) -> None:
     request_id = request_id_of(scope)
     with translation.override(language_of(scope)):
-        headers, body = bare_answer(refusal, request_id=request_id, Connection="close")
+        headers, body = bare_answer(
+            refusal, request_id=request_id, path=scope["path"], Connection="close"
+        )
     request_log.answered(
         scope["method"],
         scope["path"],

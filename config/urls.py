@@ -25,6 +25,7 @@ urlpatterns = [
     path("api/v1/", include("chat.api.urls")),
     path("api/v1/", include("models_registry.api.urls")),
     path("api/v1/", include("accounts.api.urls")),
+    path("v1/", include("chat.api.openai.urls")),
     path("", include("chat.urls")),
     path("", include("accounts.urls")),
 ]

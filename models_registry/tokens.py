@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,25 @@ def count_messages(messages: Iterable[dict[str, Any]], encoding: str) -> int:
     return PER_ANSWER + sum(_message(message, encoding) for message in messages)
 
 
+def count_prompt(messages: Sequence[dict[str, Any]], beside: Iterable[Any], encoding: str) -> int:
+    """The same with what stands `beside` the messages: tools, the form of the answer (R9).
+
+    An estimate from the whole where there are more characters than can be counted in a second.
+    """
+    schemas = [orjson.dumps(each).decode() for each in beside if each]
+    texts = [text for message in messages for text in _texts(message)] + schemas
+    if sum(map(len, texts)) <= settings.TOKEN_EXACT_CHARACTERS:
+        return count_messages(messages, encoding) + sum(count(each, encoding) for each in schemas)
+    images = sum(
+        _is_image(part)
+        for message in messages
+        if isinstance(message.get("content"), list)
+        for part in message["content"]
+    )
+    fixed = PER_ANSWER + PER_MESSAGE * len(messages) + _PER_IMAGE * images
+    return fixed + count("".join(texts), encoding)
+
+
 def trusted_usage(
     reported: Usage | None, *, prompt_estimate: int, completion_estimate: int
 ) -> tuple[Usage, bool]:
@@ -137,8 +156,23 @@ def _message(message: dict[str, Any], encoding: str) -> int:
     return total
 
 
+def _texts(message: dict[str, Any]) -> Iterator[str]:
+    """Everything of a message that is counted by its characters."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"text": content}]
+    for part in parts:
+        if not _is_image(part) and isinstance(text := part.get("text"), str):
+            yield text
+    if calls := message.get("tool_calls"):
+        yield orjson.dumps(calls, default=str).decode()
+
+
+def _is_image(part: dict[str, Any]) -> bool:
+    return part.get("type") == "image_url"
+
+
 def _part(part: dict[str, Any], encoding: str) -> int:
-    if part.get("type") == "image_url":
+    if _is_image(part):
         return _PER_IMAGE
     text = part.get("text")
     return count(text, encoding) if isinstance(text, str) else 0

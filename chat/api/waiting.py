@@ -22,7 +22,7 @@ View = Callable[..., HttpResponseBase]
 class Waiting(HttpResponse):
     """What a sync view returns to say: `render` the answer on the loop, when its time comes."""
 
-    def __init__(self, render: Callable[[], Awaitable[HttpResponse]]) -> None:
+    def __init__(self, render: Callable[[], Awaitable[HttpResponseBase]]) -> None:
         super().__init__()
         self.render = render
 

@@ -26,8 +26,9 @@ from chat.turns.asking import (
     lock_conversation,
 )
 from chat.turns.closing import ref_of
+from chat.turns.fitting import fitting
 from chat.turns.idempotency import NEWEST, Claim
-from chat.turns.prepare import begin_stateless, choose_model
+from chat.turns.prepare import Asked, begin_stateless, choose_model
 from common import rates
 from common.db import write_transaction
 from common.errors import Conflict, NotFound
@@ -157,17 +158,30 @@ def chat_once(
     asked = choose_model(caller, model, parameters or {})
     # Before the transaction: a megabyte takes longer to count than all others should wait (F7).
     tokens = count_messages(messages, asked.routes[0].encoding)
+    return _stateless(claim, asked, messages, tokens, purpose=Turn.Purpose.CHAT)
 
-    def begin() -> TurnRef:
-        return begin_stateless(
-            asked,
-            messages,
-            prompt_tokens=tokens,
-            purpose=Turn.Purpose.CHAT,
-            claim=claim,
-        )
 
-    return _begin(claim, begin)
+def complete_chat(
+    caller: Caller,
+    *,
+    messages: list[dict[str, Any]],
+    model: str,
+    parameters: dict[str, Any],
+    idempotency_key: str = "",
+) -> TurnStarted:
+    """The same for a client of OpenAI's: tools, images and forms of the answer pass through.
+
+    `parameters` hold them too, under OpenAI's names. Raises Invalid for what the model cannot do,
+    ContextLengthExceeded, and what `chat_once` raises.
+    """
+    fields = {"messages": messages, "parameters": parameters}
+    default = partial(_default_model, caller)
+    claim = Claim(caller.sender, idempotency_key, "v1", fields, model, default)
+    if earlier := _earlier(caller, claim):
+        return earlier
+    asked = choose_model(caller, model, parameters)
+    asked, tokens = fitting(asked, messages)
+    return _stateless(claim, asked, messages, tokens, purpose=Turn.Purpose.V1)
 
 
 def turn_of_message(caller: Caller, message_id: UUID) -> TurnRef:
@@ -228,6 +242,26 @@ def _begin(claim: Claim, begin: Callable[[], TurnRef]) -> TurnStarted:
         if any(name in str(exc) for name in _ONE_RUNNING_TURN):
             raise Conflict(_("A turn is running in this conversation.")) from exc
         raise
+
+
+def _stateless(
+    claim: Claim,
+    asked: Asked,
+    messages: list[dict[str, Any]],
+    prompt_tokens: int,
+    *,
+    purpose: Turn.Purpose,
+) -> TurnStarted:
+    def begin() -> TurnRef:
+        return begin_stateless(
+            asked,
+            messages,
+            prompt_tokens=prompt_tokens,
+            purpose=purpose,
+            claim=claim,
+        )
+
+    return _begin(claim, begin)
 
 
 def _join(turn: Turn) -> TurnStarted:

@@ -77,6 +77,7 @@ def chunk(
     *,
     reasoning: str = "",
     tool_call: dict[str, Any] | None = None,
+    logprobs: list[dict[str, Any]] | None = None,
 ) -> Event:
     # Put together by hand: of all events this is the one that there are many of.
     line = b'%b%d,"content":%b' % (_chunk_head(message_id), seq, dump_line(content))
@@ -84,6 +85,8 @@ def chunk(
         line += b',"reasoning":' + dump_line(reasoning)
     if tool_call:
         line += b',"tool_call":' + dump_line(tool_call)
+    if logprobs:
+        line += b',"logprobs":' + dump_line(logprobs)
     return Event(seq, CHUNK, line + b"}")
 
 

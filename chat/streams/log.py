@@ -77,18 +77,11 @@ class TurnLog:
             self._push(event)
         self._wake()
 
-    def add(
-        self, content: str, *, reasoning: str = "", tool_call: dict[str, Any] | None = None
-    ) -> None:
-        """Append text as the next `chat_chunk`."""
+    def add(self, content: str, *, reasoning: str = "", **more: Any) -> None:
+        """Append text as the next `chat_chunk`; `more` is what else may stand in one."""
         seq = self.last_seq + 1
-        self.accept(
-            events.chunk(
-                self.ref.message_id, seq, content, reasoning=reasoning, tool_call=tool_call
-            ),
-            content,
-            reasoning,
-        )
+        event = events.chunk(self.ref.message_id, seq, content, reasoning=reasoning, **more)
+        self.accept(event, content, reasoning)
 
     def accept(self, event: Event, content: str, reasoning: str) -> None:
         """Append a chunk that was numbered already, here or in another process."""

@@ -32,6 +32,7 @@ from models_registry.errors import (
 )
 from models_registry.providers.base import (
     Finished,
+    LogprobsDelta,
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
@@ -114,10 +115,13 @@ async def _ask_in_order(
     """Ask the models in order until one answers; raises what the last one failed with."""
     failure: AppError = ModelUnavailable()
     shown = turn.log.last_seq
-    for route in routes:
-        for attempt in range(settings.PROVIDER_TRIES):
+    left = turn.job.tries_in_all
+    for place, route in enumerate(routes):
+        tries = _tries(left, others=len(routes) - place - 1)
+        for attempt in range(tries):
             if not cooldown.admit(route):
                 break
+            left = None if left is None else left - 1
             outcome.route = route
             answer = await _try(turn, outcome, route, request)
             if isinstance(answer, tools.Collected):
@@ -126,7 +130,7 @@ async def _ask_in_order(
             pause = _pause(answer, attempt)
             if turn.log.last_seq > shown:
                 raise answer
-            if pause is None:
+            if pause is None or attempt + 1 == tries:
                 break
             await asyncio.sleep(pause)
     raise failure
@@ -161,6 +165,12 @@ def _note(route: Route, error: ProviderError) -> None:
         cooldown.failed(route)
     else:
         cooldown.released(route)
+
+
+def _tries(left: int | None, *, others: int) -> int:
+    """How often a model is asked: of what is `left` in all, one try is each of the others'."""
+    most: int = settings.PROVIDER_TRIES
+    return most if left is None else max(1, min(most, left - others))
 
 
 def _pause(error: ProviderError, attempt: int) -> float | None:
@@ -227,14 +237,25 @@ def _take(
             if text:
                 log.add("", reasoning=text)
                 collected.reasoning.append(text)
-        case ToolCallDelta():
-            call = collected.take(event)
-            if not turn.job.tools:
-                log.add("", tool_call=call)
-        case Finished(_reason, usage):
+        case ToolCallDelta() | LogprobsDelta():
+            _take_beside(turn, event, collected)
+        case Finished(reason, usage):
+            outcome.finish_reason = reason
             _count(outcome, usage)
             return
     hub.changed(log)
+
+
+def _take_beside(
+    turn: RunningTurn, event: ToolCallDelta | LogprobsDelta, collected: tools.Collected
+) -> None:
+    """What stands beside the text, for readers who asked for it."""
+    if isinstance(event, ToolCallDelta):
+        call = collected.take(event)
+        if not turn.job.tools:
+            turn.log.add("", tool_call=call)
+    elif turn.job.request.options.get("logprobs"):
+        turn.log.add("", logprobs=event.entries)
 
 
 def _count(outcome: PhaseOutcome, usage: Usage | None) -> None:

@@ -58,6 +58,7 @@ class Ending:
     uncounted: Collected | None = None
     first_token_seconds: float | None = None
     siblings: list[UUID] | None = None
+    finish_reason: str = ""
     keeps_answer: bool = False
     # Counted by its length where the text itself was not kept.
     characters: int = 0
@@ -248,5 +249,7 @@ def _stateless_answer(ending: Ending, answer: dict[str, Any]) -> dict[str, Any]:
         created_at=ending.started_at,
         **answer,
     )
-    shown = events.message_fields(message, siblings=[])
-    return shown | {"id": str(message.id)}
+    shown = events.message_fields(message, siblings=[]) | {"id": str(message.id)}
+    if ending.purpose == Turn.Purpose.V1:
+        shown["finish_reason"] = ending.finish_reason
+    return shown

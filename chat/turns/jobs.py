@@ -40,6 +40,8 @@ class PreparedTurn:
     # A turn without a conversation and without a key is owed one reader.
     needs_reader: bool = False
     keeps_answer: bool = False
+    # How often providers are asked, over all models; None where each has its own tries.
+    tries_in_all: int | None = None
     tools: ToolTable = field(default_factory=dict)
 
 
@@ -50,6 +52,8 @@ class PhaseOutcome:
     status: str = Turn.Status.COMPLETE
     error: AppError | None = None
     route: Route | None = None
+    # Why the model ended its answer; "" where it did not.
+    finish_reason: str = ""
     usage: Usage | None = None
     # The request whose count the provider still owes.
     uncounted: Collected | None = None

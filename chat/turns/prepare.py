@@ -42,7 +42,16 @@ if TYPE_CHECKING:
     from models_registry.models import ChatModel
     from models_registry.providers.base import Route
 
-_PARAMETERS = ("max_tokens", "temperature", "top_p", "stop")
+# Those that a request names; what else was asked for are its options.
+_PARAMETERS = (
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "stop",
+    "tools",
+    "tool_choice",
+    "response_format",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +202,8 @@ def begin_stateless(
     )
     job.needs_reader = not claim.key
     job.keeps_answer = bool(claim.key)
+    if purpose == Turn.Purpose.V1:
+        job.tries_in_all = settings.V1_PROVIDER_TRIES
     _write_turn(asked, job, claim, message_id=None)
     start = events.start(ref, user_message=None, model=asked.model.name)
     transaction.on_commit(partial(runner.launch, job, start))
@@ -244,6 +255,7 @@ def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UU
         model=asked.model.name,
         prompt_estimate=job.prompt_tokens,
         language=job.request.language,
+        attribution=asked.parameters.get("user", ""),
         routes=kept(job.routes),
     )
     insert(turn)

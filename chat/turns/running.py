@@ -103,6 +103,7 @@ def _ending(turn: RunningTurn, outcome: PhaseOutcome) -> Ending:
         uncounted=uncounted if uncounted and not uncounted.is_empty else None,
         first_token_seconds=turn.first_token and turn.first_token - turn.began,
         siblings=job.siblings,
+        finish_reason=outcome.finish_reason,
         keeps_answer=job.keeps_answer,
         language=job.request.language,
     )

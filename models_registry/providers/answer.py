@@ -18,12 +18,14 @@ from models_registry.errors import (
 )
 from models_registry.providers.base import (
     Finished,
+    LogprobsDelta,
     ProviderEvent,
     ReasoningDelta,
     TextDelta,
     Usage,
 )
 from models_registry.providers.characters import Joiner, loads
+from models_registry.providers.logprobs import Logprobs
 from models_registry.providers.sse import EventSplitter, ServerEvent
 from models_registry.providers.tool_calls import ToolCalls
 
@@ -46,6 +48,7 @@ class Answer(ABC):
         self.finish_reason = ""
         self.usage: Usage | None = None
         self.calls = ToolCalls()
+        self._logprobs = Logprobs()
         self._splitter = EventSplitter(max_bytes=settings.PROVIDER_LINE_BYTES)
         self._whole: bytearray | None = None
         self._begun = False
@@ -165,6 +168,13 @@ class Answer(ABC):
         """Tool calls in OpenAI's shape."""
         for piece in self.calls.take(delta):  # one by one: those before an overflow are kept
             self._pending.append(piece)
+
+    def add_logprobs(self, value: Any) -> None:
+        """A choice's `logprobs` in OpenAI's shape."""
+        if entries := self._logprobs.take(value):
+            self._pending.append(LogprobsDelta(entries))
+        if self._logprobs.is_full:
+            raise ProviderOverflow()
 
     def finish_for(self, reason: Any) -> None:
         """The vendor's word for why the answer ends; the first one counts."""

@@ -76,6 +76,13 @@ class ReasoningDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class LogprobsDelta:
+    """How likely the words were that have just come: entries in OpenAI's shape."""
+
+    entries: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallDelta:
     """A piece of the tool call with this `index`; `id` and `name` come once, `arguments` in
     fragments of one JSON text."""
@@ -104,7 +111,7 @@ class Finished:
     usage: Usage | None = None
 
 
-ProviderEvent = TextDelta | ReasoningDelta | ToolCallDelta | Finished
+ProviderEvent = TextDelta | ReasoningDelta | LogprobsDelta | ToolCallDelta | Finished
 
 
 class Provider(ABC):

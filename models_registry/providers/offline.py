@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 from models_registry.providers.base import (
@@ -47,7 +47,7 @@ class OfflineProvider(Provider):
             usage = Usage(prompt_tokens, max(1, count(query, O200K)))
             yield Finished("tool_calls", usage)
             return
-        pieces = _PIECES.findall(text)
+        pieces = _PIECES.findall(_before(text, request.stop or ()))
         said = pieces[: request.max_tokens]
         for piece in said:
             yield TextDelta(piece)
@@ -58,6 +58,11 @@ class OfflineProvider(Provider):
 
     async def list_models(self) -> list[str]:
         return ["offline"]
+
+
+def _before(text: str, stops: Iterable[str]) -> str:
+    """What comes before the first of these texts."""
+    return min((text.partition(each)[0] for each in stops), key=len, default=text)
 
 
 def _answer(request: ChatRequest) -> tuple[str | None, int]:

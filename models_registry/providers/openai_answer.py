@@ -34,6 +34,8 @@ class OpenAIAnswer(Answer):
                 delta = choice.get("delta") or choice.get("message")
                 if isinstance(delta, dict):
                     self._take_delta(delta)
+                if logprobs := choice.get("logprobs"):
+                    self.add_logprobs(logprobs)
                 self.finish_for(choice.get("finish_reason"))
 
     def _take_delta(self, delta: dict[str, Any]) -> None:

@@ -107,6 +107,24 @@ async def test_the_good_request_is_answered(world, route):
         assert request.headers["content-type"] == "text/event-stream"
 
 
+# What OpenAI's clients know our codes as.
+_THEIRS = {
+    "unauthenticated": "invalid_api_key",
+    "token_invalid": "invalid_api_key",
+    "invalid": None,
+}
+
+
+def _is_refused_as_openai(request: Request, body: Any, status: int, *codes: str) -> bool:
+    error = body.get("error", {})
+    return (
+        request.status == status
+        and error.get("code") in {_THEIRS.get(code, code) for code in codes}
+        and error.keys() == {"message", "type", "param", "code"}
+        and request.headers["content-type"] == "application/json"
+    )
+
+
 def _is_refused(request: Request, problem: dict[str, Any], status: int, *codes: str) -> bool:
     """What every refusal looks like, and no part of it missing."""
     return (
@@ -125,7 +143,9 @@ class Walk:
 
     async def refused(self, request: Request, status: int, *codes: str, what: object) -> Any:
         problem = await request.json()
-        if not _is_refused(request, problem, status, *codes):
+        speaks = request.scope["path"].startswith("/v1/")
+        is_refused = _is_refused_as_openai if speaks else _is_refused
+        if not is_refused(request, problem, status, *codes):
             self.wrong.append(f"{what}: {request.status} {problem}")
         _check_headers(request)
         return problem
@@ -167,7 +187,8 @@ async def test_without_the_permission_one_gets_403(world, walk):
 async def test_a_key_reaches_what_its_scope_says_and_nothing_else(world, walk):
     """A1, K3: a key without the scope gets 403 on every route that asks who is calling."""
     for route in ROUTES:
-        takes_credentials = route.pattern.startswith("api/v1/") and "/auth/" not in route.pattern
+        in_api = route.pattern.startswith(("api/v1/", "v1/"))
+        takes_credentials = in_api and "/auth/" not in route.pattern
         if not takes_credentials or route.pattern == "api/v1/schema":
             continue
         for scope, key in world.keys.items():
@@ -185,6 +206,12 @@ async def test_a_key_with_the_scope_is_answered(world, route):
     assert request.status == route.status, body
 
 
+def _field(problem: dict[str, Any]) -> str:
+    if "error" in problem:
+        return str(problem["error"]["param"]).partition("[")[0].partition(".")[0]
+    return next(iter(problem["errors"])).split(".")[0]
+
+
 async def test_one_broken_field_is_400_and_named(world, walk):
     for route in ROUTES:
         good = world.fill(route.body or {})
@@ -192,7 +219,7 @@ async def test_one_broken_field_is_400_and_named(world, walk):
             broken: Any = 5 if isinstance(value, list) else []
             request = _ask(world, route, token=world.holder(route), body=good | {name: broken})
             problem = await walk.refused(request, 400, "invalid", what=(route, name))
-            assert next(iter(problem["errors"])).split(".")[0] == name, (route, name)
+            assert _field(problem) == name, (route, name)
 
 
 async def test_a_body_that_is_no_object_is_400(world, walk):
@@ -247,7 +274,7 @@ async def test_options_tells_of_every_route_and_takes_no_body(world):
 
 async def test_another_method_is_405_and_another_path_404(world, walk):
     for route in ROUTES:
-        if not route.pattern.startswith("api/"):
+        if not route.pattern.startswith(("api/", "v1/")):
             continue
         known = {each.method for each in ROUTES if each.pattern == route.pattern}
         other = next(each for each in ("PUT", "DELETE", "POST", "TRACE") if each not in known)
@@ -257,7 +284,8 @@ async def test_another_method_is_405_and_another_path_404(world, walk):
         nowhere = Request(route.method, f"{path}/", token=world.holder(route), body={})
 
         await walk.refused(wrong, 405, "method_not_allowed", what=(other, route))
-        await walk.refused(nowhere, 404, "not_found", what=(route, "with a slash"))
+        codes = ["not_found", "model_not_found"]  # a model's name may hold slashes
+        await walk.refused(nowhere, 404, *codes, what=(route, "with a slash"))
 
 
 # -- frames ------------------------------------------------------------------------------------

@@ -97,6 +97,29 @@ _ONCE = {
     "max_tokens": 100,
     "stream": False,
 }
+_COMPLETION = {
+    "model": "echo",
+    "messages": [{"role": "user", "content": "Hi"}],
+    "temperature": 1,
+    "top_p": 1,
+    "n": 1,
+    "max_tokens": 100,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "seed": 7,
+    "stream": False,
+    "stream_options": {"include_usage": True},
+    "tools": [{"type": "function", "function": {"name": "look", "parameters": {}}}],
+    "tool_choice": "auto",
+    "parallel_tool_calls": True,
+    "response_format": {"type": "text"},
+    "logprobs": True,
+    "top_logprobs": 2,
+    "logit_bias": {"50256": -100},
+    "reasoning_effort": "low",
+    "verbosity": "low",
+    "user": "somebody",
+}
 
 _PERSON = {
     "username": "colleague",
@@ -258,6 +281,10 @@ ROUTES = [
     ),
     Route("DELETE", _message + "/feedback", 204, owned=True, keys=_CHAT),
     Route("POST", _v1 + "chat", 200, _ONCE, keys=_CHAT),
+    # as OpenAI's clients speak
+    Route("GET", "v1/models", keys=_EITHER),
+    Route("GET", "v1/models/<path:name>", keys=_EITHER),
+    Route("POST", "v1/chat/completions", 200, _COMPLETION, keys=_CHAT),
 ]
 
 # Values of query parameters that are refused, route by route.

@@ -61,6 +61,7 @@ class World:
             ("<uuid:key_id>", "key"),
             ("<uuid:pk>", kind),
             ("<str:token>", "share"),
+            ("<path:name>", "model_name"),
         ]:
             path = path.replace(converter, self.names[name])
         return f"/{path}" + (f"?{self.fill(route.query)}" if route.query else "")
@@ -98,6 +99,7 @@ def build(script: ScriptedModel) -> World:
         "answer": str(started.ref.message_id),
         "session": str(open_for(alice).pk),
         "model": str(model.pk),
+        "model_name": echo.name,
         "connection": str(own.pk),
         "share": share_conversation(Caller(alice, None), conversation.id).rpartition("/")[2],
         "access": pair.access_token,

@@ -58,7 +58,8 @@ class CompletionsView(ApiView):
 
     def post(self, request: Request) -> HttpResponseBase:
         """Answer these messages. Nothing of it is stored as a conversation."""
-        asked = read_completion(request.data)
+        body: Any = request.data  # an object: `needs_body`
+        asked = read_completion(body)
 
         def begin() -> TurnRef:
             return complete_chat(

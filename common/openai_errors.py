@@ -8,6 +8,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from common import errors
 
 PATH = "/v1/"
@@ -87,4 +89,6 @@ def _message(error: errors.AppError) -> str:
         text = f"{field}: {text}"
     limit = error.extra.get("limit")
     resets_at = limit.get("resets_at") if isinstance(limit, dict) else None
-    return f"{text} ({resets_at})" if resets_at and str(resets_at) not in text else text
+    if resets_at is None:
+        return text
+    return _("%(sentence)s The limit resets at %(time)s.") % {"sentence": text, "time": resets_at}

@@ -10,11 +10,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
-            model_name='turn',
-            name='attribution',
-            field=models.CharField(blank=True, max_length=256, verbose_name='on behalf of'),
-        ),
         migrations.AlterField(
             model_name='turn',
             name='purpose',

@@ -76,8 +76,6 @@ class Turn(Record):
     beat = models.PositiveBigIntegerField(_("beat"), default=0)
     epoch = models.PositiveIntegerField(default=0)
     model = models.CharField(_("model asked for"), max_length=200)
-    # Whom the caller's own program ran it for, in its words.
-    attribution = models.CharField(_("on behalf of"), max_length=256, blank=True)
     # What ends the turn when the process that ran it is gone: estimate, language, and the models
     # that may answer with their frozen prices (`chat.turns.routes`). No foreign keys: the ledger
     # outlives a model, and a removed one has to find its turns.

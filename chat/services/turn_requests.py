@@ -179,7 +179,7 @@ def complete_chat(
     claim = Claim(caller.sender, idempotency_key, "v1", fields, model, default)
     if earlier := _earlier(caller, claim):
         return earlier
-    asked = choose_model(caller, model, parameters)
+    asked = choose_model(caller, model, parameters, attribution=parameters.get("user", ""))
     asked, tokens = fitting(asked, messages)
     return _stateless(claim, asked, messages, tokens, purpose=Turn.Purpose.V1)
 

@@ -255,7 +255,6 @@ def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UU
         model=asked.model.name,
         prompt_estimate=job.prompt_tokens,
         language=job.request.language,
-        attribution=asked.parameters.get("user", ""),
         routes=kept(job.routes),
     )
     insert(turn)

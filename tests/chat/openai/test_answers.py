@@ -169,7 +169,7 @@ async def test_it_is_charged_like_any_turn_and_stored_as_no_conversation(ask, sc
     record = await in_thread(UsageRecord.objects.get)()
     assert (record.purpose, record.prompt_tokens, record.completion_tokens) == ("v1", 60, 20)
     assert (await in_thread(Hold.objects.get)()).status == Hold.Status.SETTLED
-    assert (await in_thread(Turn.objects.get)()).attribution == "their-42"
+    assert record.attribution == "their-42"
     assert script.requests[0][1].options["user"] == "their-42"
     assert not await in_thread(Conversation.objects.exists)()
     assert not await in_thread(Message.objects.exists)()

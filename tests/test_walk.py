@@ -209,7 +209,7 @@ async def test_a_key_with_the_scope_is_answered(world, route):
 def _field(problem: dict[str, Any]) -> str:
     if "error" in problem:
         return str(problem["error"]["param"]).partition("[")[0].partition(".")[0]
-    return next(iter(problem["errors"])).split(".")[0]
+    return str(next(iter(problem["errors"]))).split(".")[0]
 
 
 async def test_one_broken_field_is_400_and_named(world, walk):

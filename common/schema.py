@@ -19,6 +19,8 @@ DONE = OpenApiResponse(description="Done.")
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer", "minimum": 0}
+# Of a limit: a whole number, or money as a decimal string.
+AMOUNT = {"oneOf": [_NUMBER, {**_TEXT, "format": "decimal"}]}
 
 _PROBLEM = {
     "type": "object",
@@ -42,9 +44,9 @@ _PROBLEM = {
                 "subject": _TEXT,
                 "metric": _TEXT,
                 "period": _TEXT,
-                "limit": _NUMBER,
-                "used": _NUMBER,
-                "resets_at": {**_TEXT, "format": "date-time"},
+                "limit": AMOUNT,
+                "used": AMOUNT,
+                "resets_at": {**_TEXT, "format": "date-time", "nullable": True},
             },
         },
     },

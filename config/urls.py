@@ -23,6 +23,7 @@ urlpatterns = [
     path("admin", home.admin),
     path("admin/", admin.site.urls),
     path("api/v1/", include("chat.api.urls")),
+    path("api/v1/", include("quotas.api.urls")),
     path("api/v1/", include("models_registry.api.urls")),
     path("api/v1/", include("accounts.api.urls")),
     path("v1/", include("chat.api.openai.urls")),

@@ -26,10 +26,11 @@ def bounds(period: str, at: datetime) -> tuple[datetime, datetime | None]:
         return start, start + timedelta(minutes=1)
     today = at.astimezone(timezone.get_default_timezone()).date()
     if period == Period.DAY:
-        return _midnight(today), _midnight(today + timedelta(days=1))
+        return midnight(today), midnight(today + timedelta(days=1))
     first = today.replace(day=1)
-    return _midnight(first), _midnight((first + timedelta(days=31)).replace(day=1))
+    return midnight(first), midnight((first + timedelta(days=31)).replace(day=1))
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
+    """When a day of the deployment begins, in UTC."""
     return datetime.combine(day, time.min, timezone.get_default_timezone()).astimezone(UTC)

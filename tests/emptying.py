@@ -19,6 +19,7 @@ SEEDING = (
     "accounts.migrations.0002_roles",
     "models_registry.migrations.0002_offline_model",
     "quotas.migrations.0003_standard_plan",
+    "quotas.migrations.0004_usage_permission",
 )
 # Written by Django after migrating, by nobody else.
 KEPT = {"auth_permission", "django_content_type"}

@@ -150,11 +150,18 @@ _KEY = {
     "addresses": ["127.0.0.0/8"],
     "expires_at": "2099-01-01T00:00:00Z",
 }
+_LIMITS = [
+    {"metric": "tokens", "period": "day", "limit": 500_000},
+    {"metric": "cost", "period": "month", "limit": "12.500000"},
+]
+_PLAN = {"name": "Roomy", "is_default": False, "limits": _LIMITS}
 _READ = "read"
 _CHAT = "chat"
 _EITHER = "read chat"
 
 _v1 = "api/v1/"
+_plan = _v1 + "plans/<uuid:plan_id>"
+_days = "from=2026-01-01&to=2026-12-31"
 _person = _v1 + "users/<uuid:user_id>"
 _one = _v1 + "conversations/<uuid:conversation_id>"
 _message = _v1 + "messages/<uuid:message_id>"
@@ -205,6 +212,8 @@ ROUTES = [
     ),
     Route("GET", _v1 + "users/me/stats", keys=_READ),
     Route("GET", _v1 + "users/me/export"),
+    Route("GET", _v1 + "users/me/quota", keys=_READ),
+    Route("GET", _v1 + "users/me/usage", query=f"{_days}&group_by=model", keys=_READ),
     Route("GET", _v1 + "users/me/sessions"),
     Route("DELETE", _v1 + "users/me/sessions/<uuid:session_id>", 204, owned=True),
     # people
@@ -212,7 +221,12 @@ ROUTES = [
     Route("POST", _v1 + "users", 201, _PERSON, managed=True),
     Route("GET", _v1 + "users/stats", managed=True),
     Route("GET", _person, managed=True),
-    Route("PATCH", _person, body={"roles": ["agent"], "is_active": True}, managed=True),
+    Route(
+        "PATCH",
+        _person,
+        body={"roles": ["agent"], "is_active": True, "plan": "Standard"},
+        managed=True,
+    ),
     Route("DELETE", _person, 204, managed=True),
     Route("GET", _person + "/sessions", managed=True),
     Route("DELETE", _person + "/sessions", 204, managed=True),
@@ -222,6 +236,13 @@ ROUTES = [
     Route("DELETE", _v1 + "api-keys/<uuid:key_id>", 204, owned=True),
     Route("GET", _v1 + "settings", open=True),
     Route("PATCH", _v1 + "settings", body=_SETTINGS, managed=True),
+    # limits
+    Route("GET", _v1 + "plans", query="ordering=-name&limit=5", managed=True),
+    Route("POST", _v1 + "plans", 201, _PLAN, managed=True),
+    Route("GET", _plan, managed=True),
+    Route("PATCH", _plan, body=_PLAN, managed=True),
+    Route("DELETE", _plan, 204, managed=True),
+    Route("GET", _v1 + "usage", query=f"{_days}&group_by=user", managed=True),
     # models
     Route("GET", _v1 + "models", keys=_EITHER),
     Route("POST", _v1 + "models", 201, _MODEL),
@@ -295,6 +316,19 @@ WRONG_QUERIES = {
     _one + "/messages": ["branch=x", "before=x", "limit=0", "ordering=id", "cursor=x"],
     _message + "/stream": ["after=x"],
     _v1 + "users/me/sessions": ["limit=0", "cursor=x", "ordering=user__password"],
+    _v1 + "users/me/usage": [
+        "group_by=user",
+        "group_by=",
+        "from=x",
+        "from=1999-12-31",
+        "to=2101-01-01",
+        "from=2026-02-01&to=2026-01-01",
+        "from=2025-01-01&to=2026-02-05",
+        "ordering=day",
+        "cursor=x",
+    ],
+    _v1 + "usage": ["group_by=purpose", "from=2026-02-30", "to=20260101", f"to={10**30}"],
+    _v1 + "plans": ["limit=0", "cursor=x", "ordering=limits"],
     _v1 + "api-keys": ["limit=0", "cursor=x", "ordering=digest"],
     _v1 + "users": ["q=", "is_active=1", "ordering=password", "limit=0", "cursor=x"],
     _person + "/sessions": ["limit=0", "cursor=x", "ordering=user__password"],

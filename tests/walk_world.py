@@ -19,6 +19,7 @@ from chat.services.turn_requests import send_message
 from common.digests import digest
 from models_registry.models import ChatModel, Connection
 from models_registry.providers.base import Finished, TextDelta
+from quotas.services import plans
 from tests.chat.conftest import ScriptedModel, make_model
 from tests.waiting import until
 from tests.walk_table import PASSWORD, Route
@@ -59,6 +60,7 @@ class World:
             ("<uuid:session_id>", "session"),
             ("<uuid:user_id>", "stranger"),
             ("<uuid:key_id>", "key"),
+            ("<uuid:plan_id>", "plan"),
             ("<uuid:pk>", kind),
             ("<str:token>", "share"),
             ("<path:name>", "model_name"),
@@ -106,6 +108,7 @@ def build(script: ScriptedModel) -> World:
         "refresh": pair.refresh_token,
         "person": str(alice.pk),
         "stranger": str(charlie.pk),
+        "plan": str(plans.create(actor=None, name="Small").pk),
         "key": str(keys["read"].row.pk),
         "reset": _letter(alice, MailLink.Purpose.RESET),
         "confirmation": _letter(alice, MailLink.Purpose.CONFIRM_EMAIL),

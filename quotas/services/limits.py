@@ -71,6 +71,17 @@ def limits_of(payer: Payer, *, at: datetime) -> Applying:
     )
 
 
+def limits_of_subject(kind: str, subject_id: str, *, at: datetime) -> list[Limit]:
+    """The limits of one subject's own, without those of plans, and what is granted on top."""
+    subject = Q(kind=kind, subject_id=subject_id)
+    own = _own(SubjectLimit.objects.filter(subject), "own")
+    boosts = _own(Boost.objects.filter(subject & _lasting(at)), "boost")
+    found = _Found()
+    for row in own.union(boosts, all=True):
+        found.add(_Row(*row))
+    return sorted(found.limits(person=""), key=lambda each: order(each.key))
+
+
 class _Row(NamedTuple):
     """One row of the query below."""
 
@@ -150,6 +161,10 @@ def _own(rows: QuerySet[Any], source: str) -> QuerySet[Any, Any]:
     return _row(rows, source, *columns, F("metric"), F("period"), F("amount"))
 
 
+def _lasting(at: Any) -> Q:
+    return Q(starts_at__lte=at) & (Q(ends_at=None) | Q(ends_at__gt=at))
+
+
 def _build(*, person: Any, user: Any, key: Any, inbox: Any, at: Any) -> QuerySet[Any, Any]:
     memberships = User.groups.through._default_manager.filter(user_id=person)  # noqa: SLF001
     group = Cast(F("group_id"), CharField())
@@ -161,7 +176,6 @@ def _build(*, person: Any, user: Any, key: Any, inbox: Any, at: Any) -> QuerySet
         | Q(kind=Kind.DEPLOYMENT)
         | theirs
     )
-    lasting = Q(starts_at__lte=at) & (Q(ends_at=None) | Q(ends_at__gt=at))
     mine = PlanAssignment.objects.filter(kind=Kind.USER, subject_id=user)
     nothing = Value(None, CharField())
     return _row(
@@ -175,7 +189,7 @@ def _build(*, person: Any, user: Any, key: Any, inbox: Any, at: Any) -> QuerySet
         Value(None, BigIntegerField()),
     ).union(
         _own(SubjectLimit.objects.filter(subject), "own"),
-        _own(Boost.objects.filter(subject & lasting), "boost"),
+        _own(Boost.objects.filter(subject & _lasting(at)), "boost"),
         _plans("user", mine, "plan__"),
         _plans("group", PlanAssignment.objects.filter(theirs), "plan__"),
         _plans("default", Plan.objects.filter(is_default=True)),

@@ -104,9 +104,21 @@ def standing_of(limit: Limit, *, at: datetime) -> Standing | None:
 def standings(payer: Payer) -> list[tuple[Limit, Standing]]:
     """The limits that apply to a payer now, and what is used and held of each."""
     now = timezone.now()
+    return standings_of(limits_of(payer, at=now).limits, at=now)
+
+
+def shown_to(payer: Payer) -> list[dict[str, Any]]:
+    """The same, as the wire has it."""
+    now = timezone.now()
+    found = standings_of(limits_of(payer, at=now).limits, at=now)
+    return [shown(limit, standing, at=now) for limit, standing in found]
+
+
+def standings_of(limits: Iterable[Limit], *, at: datetime) -> list[tuple[Limit, Standing]]:
+    """What is used and held of each of `limits`, in the windows that `at` lies in."""
     return [
-        (limit, standing_of(limit, at=now) or Standing(ledger_sum(_window(limit, now)), 0))
-        for limit in limits_of(payer, at=now).limits
+        (limit, standing_of(limit, at=at) or Standing(ledger_sum(_window(limit, at)), 0))
+        for limit in limits
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -48,7 +50,11 @@ class ManagingViewSet(ApiViewSet):
 
 @extend_schema(tags=["users"])
 class PersonViewSet(ManagingViewSet):
-    serializer_class = serializers.PersonSerializer
+    """Higher apps extend it: by more fields in the serializers, by what `shown` tells of people
+    and by what `change` does with the fields."""
+
+    serializer_class: Any = serializers.PersonSerializer
+    changes_serializer_class: Any = serializers.PersonChangesSerializer
     queryset = User.objects.none()
     lookup_url_kwarg = "user_id"
 
@@ -68,12 +74,20 @@ class PersonViewSet(ManagingViewSet):
         """Everybody, the newest first."""
         self.check("view")
         rows = self._narrowed(request)
+        page: Sequence[User] | None
         if text := query.search(request):
             with bounded_query(settings.SEARCH_SECONDS):
                 page = self.paginate_queryset(rows.matching(text))
         else:
             page = self.paginate_queryset(rows)
-        return self.get_paginated_response(serializers.PersonSerializer(page, many=True).data)
+        return self.get_paginated_response(self.shown(page or []))
+
+    def shown(self, people_shown: Sequence[User]) -> Sequence[dict[str, Any]]:
+        """People as this view tells of them, with the same queries for one and for many."""
+        return [dict(self.get_serializer(user).data) for user in people_shown]
+
+    def change(self, user: User, fields: dict[str, Any], *, actor: User) -> User:
+        return people.change(user, actor=actor, **fields)
 
     def _narrowed(self, request: Request) -> UserQuerySet:
         rows = User.objects.get_queryset().prefetch_related("groups")
@@ -92,21 +106,21 @@ class PersonViewSet(ManagingViewSet):
         fields = serializers.NewPersonSerializer(data=request.data)
         fields.is_valid(raise_exception=True)
         made = people.create(**fields.validated_data, actor=caller)
-        return Response(serializers.PersonSerializer(made).data, status=201)
+        return Response(self.shown([made])[0], status=201)
 
     def retrieve(self, request: Request, user_id: UUID) -> Response:
         self.check("view")
-        return Response(serializers.PersonSerializer(self.found(user_id)).data)
+        return Response(self.shown([self.found(user_id)])[0])
 
     @extend_schema(request=serializers.PersonChangesSerializer)
     def partial_update(self, request: Request, user_id: UUID) -> Response:
         """`is_active: false` suspends: tokens, sessions, API keys, sockets and streams end at
         once, and keys for good."""
         caller = self.check("change")
-        fields = serializers.PersonChangesSerializer(data=request.data)
+        fields = self.changes_serializer_class(data=request.data)
         fields.is_valid(raise_exception=True)
-        changed = people.change(self.found(user_id), actor=caller, **fields.validated_data)
-        return Response(serializers.PersonSerializer(changed).data)
+        changed = self.change(self.found(user_id), fields.validated_data, actor=caller)
+        return Response(self.shown([changed])[0])
 
     @extend_schema(responses={204: DONE})
     def destroy(self, request: Request, user_id: UUID) -> Response:

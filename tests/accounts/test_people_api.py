@@ -88,6 +88,7 @@ class TestTheList:
             "display_name",
             "language",
             "timezone",
+            "plan",
             "roles",
             "is_active",
             "last_login_at",

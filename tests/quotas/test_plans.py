@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Group
 
@@ -79,7 +82,7 @@ def test_of_many_made_the_default_at_once_one_is():
     made = [plans.create(actor=None, name=f"P{number}") for number in range(6)]
 
     outcomes = all_at_once(
-        [lambda plan=plan: plans.change(plan, actor=None, is_default=True) for plan in made]
+        [partial(plans.change, plan, actor=None, is_default=True) for plan in made]
     )
 
     assert [each for each in outcomes if isinstance(each, Exception)] == []
@@ -139,13 +142,16 @@ def test_amounts_are_read(metric, given, amount):
     assert amount_of(metric, given) == amount
 
 
+NO_MONEY: list[Any] = [
+    *("0.1234567", "", "ten", "-1", "NaN", "Infinity", "1e99", "1e-999999999", "9" * 50),
+    *(1e-7, -0.5, True, None, []),
+]
+NO_NUMBERS: list[Any] = [1.5, "5", True, -1, None, AMOUNT_AT_MOST + 1]
+
+
 @pytest.mark.parametrize(
     ("metric", "given"),
-    [
-        *[("cost", each) for each in ("0.1234567", "", "ten", "-1", "NaN", "Infinity", "1e99")],
-        *[("cost", each) for each in (1e-7, -0.5, True, None, [], "1e-999999999", "9" * 50)],
-        *[("tokens", each) for each in (1.5, "5", True, -1, None, AMOUNT_AT_MOST + 1)],
-    ],
+    [("cost", wrong) for wrong in NO_MONEY] + [("tokens", wrong) for wrong in NO_NUMBERS],
 )
 def test_what_is_no_amount_is_refused(metric, given):
     with pytest.raises(Invalid) as refused:

@@ -13,6 +13,7 @@ import sys
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.core.management.base import (
@@ -22,6 +23,8 @@ from django.core.management.base import (
     DjangoHelpFormatter,
 )
 from django.db import DatabaseError, OperationalError, ProgrammingError
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
 from common import schema_state, sources
@@ -162,6 +165,18 @@ def confirm(question: str) -> None:
         raise usage_error(_("%(option)s is missing.") % {"option": "--yes"})
     if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
         raise Refused(_("Nothing was changed."))
+
+
+def moment(text: str) -> datetime | None:
+    """The time that `text` names: a date (its midnight), or a date and time; without an offset in
+    the deployment's time zone. None where it names none."""
+    try:
+        found = parse_datetime(text)
+        if found is None and (day := parse_date(text)):
+            found = datetime(day.year, day.month, day.day)  # noqa: DTZ001 made aware below
+    except ValueError:
+        return None
+    return timezone.make_aware(found) if found and timezone.is_naive(found) else found
 
 
 def dump_json(value: Any) -> str:

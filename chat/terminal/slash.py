@@ -130,8 +130,9 @@ def _about(model: ChatModel) -> str:
     parts = [one_line(model.connection.name)]
     if model.context_window:
         parts.append(_("%(tokens)s tokens of context") % {"tokens": f"{model.context_window:,}"})
-    if model.input_price or model.output_price:
-        prices = {"input": _price(model.input_price), "output": _price(model.output_price)}
+    price = model.price
+    if price.input_price or price.output_price:
+        prices = {"input": _price(price.input_price), "output": _price(price.output_price)}
         parts.append(_("%(input)s + %(output)s per million tokens") % prices)
     return " · ".join(parts)
 

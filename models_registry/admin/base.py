@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -19,6 +19,8 @@ class ServiceForm(forms.ModelForm[Any]):
     """A form whose last word has the service; `actor` is set for each request."""
 
     actor: User
+    # What services name otherwise than the form does.
+    names: Mapping[str, str] = {}
 
     def told(self, work: Callable[[], Any]) -> Any:
         """What `work` returns; its refusal becomes the form's."""
@@ -26,7 +28,8 @@ class ServiceForm(forms.ModelForm[Any]):
             return work()
         except AppError as error:
             for field, texts in (error.errors or {"": [str(error)]}).items():
-                known = field if field in self.fields else None
+                named = self.names.get(field, field)
+                known = named if named in self.fields else None
                 self.add_error(known, [str(text) for text in texts])
         return None
 

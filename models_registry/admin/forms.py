@@ -21,21 +21,29 @@ from common.admin import RowsField
 from common.errors import NotFound
 from common.money import BILLION, as_decimal
 from models_registry.admin.base import ServiceForm
-from models_registry.models import ChatModel, Connection
-from models_registry.services import models
+from models_registry.models import ChatModel, Connection, ModelPrice, Price
+from models_registry.services import models, prices
+from models_registry.services.prices import PRICE_AT_MOST
+
+_NAMES = {"cached_input_price": "cached_price"}
+_PER_MILLION = _("Per 1,000,000 tokens.")
+_CACHED = _("Of what the provider has in its cache. Empty: as any other input.")
 
 
 class PriceField(forms.DecimalField):
     """Money per 1,000,000 tokens in the form, integer billionths in the table."""
 
     def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("required", False)
+        kwargs.setdefault(
+            "help_text", _("Per 1,000,000 tokens. Empty: as known of this model, else 0.")
+        )
         super().__init__(
             min_value=0,
+            max_value=PRICE_AT_MOST // BILLION,
             max_digits=16,
             decimal_places=9,
-            required=False,
             widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}),
-            help_text=_("Per 1,000,000 tokens. Empty: as known of this model, else 0."),
             **kwargs,
         )
 
@@ -53,8 +61,10 @@ class RolesField(RowsField):
 
 
 class ModelForm(ServiceForm):
+    names = _NAMES
     input_price = PriceField(label=_("Input price"))
     output_price = PriceField(label=_("Output price"))
+    cached_price = PriceField(label=_("Price of cached input"), help_text=_CACHED)
     roles = RolesField(
         Group.objects.order_by("name"),
         label=_("Roles"),
@@ -93,6 +103,9 @@ class ModelForm(ServiceForm):
             self.fields["upstream_name"].required = False
         ids = self.instance.fallbacks
         names = {str(row.pk): row.name for row in ChatModel.objects.filter(pk__in=ids)}
+        # What it costs now, be that the columns or a price from a date.
+        if not self.instance._state.adding:  # noqa: SLF001 Django's own name for it
+            self.initial |= self.instance.price._asdict()
         self.initial["fallbacks"] = ", ".join(names[each] for each in ids if each in names)
 
     def clean_fallbacks(self) -> list[str]:
@@ -100,6 +113,12 @@ class ModelForm(ServiceForm):
         wanted = [name for name in names if name]
         self.told(lambda: models.fallback_ids(self.instance, wanted))
         return wanted
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors and cleaned["input_price"] is not None:
+            self.told(lambda: prices.check(_price(cleaned)))
+        return cleaned
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -124,7 +143,39 @@ class ModelForm(ServiceForm):
         for name in ("input_price", "output_price"):
             if fields[name] is None:
                 del fields[name]
+        if "input_price" not in fields and fields["cached_price"] is None:
+            del fields["cached_price"]
         return fields
+
+
+class DatedPriceForm(ServiceForm):
+    """What a model costs from a date on."""
+
+    names = _NAMES
+    input_price = PriceField(label=_("Input price"), required=True, help_text=_PER_MILLION)
+    output_price = PriceField(label=_("Output price"), required=True, help_text=_PER_MILLION)
+    cached_price = PriceField(label=_("Price of cached input"), help_text=_CACHED)
+
+    class Meta:
+        model = ModelPrice
+        fields = ("starts_at", "input_price", "output_price", "cached_price")
+        help_texts = {
+            "starts_at": _("Turns that begin from then on are charged so; what was charged stays.")
+        }
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors:
+            self.told(lambda: prices.check_dated(_price(cleaned), starts_at=cleaned["starts_at"]))
+        return cleaned
+
+    @property
+    def price(self) -> Price:
+        return _price(self.cleaned_data)
+
+
+def _price(cleaned: dict[str, Any]) -> Price:
+    return Price(cleaned["input_price"], cleaned["output_price"] or 0, cleaned["cached_price"])
 
 
 class RolesForm(forms.Form):

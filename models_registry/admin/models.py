@@ -10,22 +10,71 @@ from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
 from unfold.decorators import action
 
 from accounts.admin.actors import actor_of
 from accounts.models import Role, User
 from common.admin_asking import answer, ask
+from common.db import write_transaction
 from common.money import as_decimal
 from models_registry.admin.base import RegistryAdmin
-from models_registry.admin.forms import ModelForm, PersonForm, RolesForm
-from models_registry.models import ChatModel
+from models_registry.admin.forms import DatedPriceForm, ModelForm, PersonForm, RolesForm
+from models_registry.models import ChatModel, ModelPrice
 from models_registry.models.connection import SYSTEM
-from models_registry.services import models
+from models_registry.services import models, prices
 from models_registry.services.explaining import explain
+
+# Shown in their place to those who only look: Django would show what is stored.
+_AS_MONEY = {"input_price": "price_in", "output_price": "price_out", "cached_price": "price_cached"}
+
+
+class _Priced:
+    """Prices as money."""
+
+    @admin.display(description=_("Input price"))
+    def price_in(self, row: ChatModel | ModelPrice) -> str:
+        return as_decimal(row.price.input_price)
+
+    @admin.display(description=_("Output price"))
+    def price_out(self, row: ChatModel | ModelPrice) -> str:
+        return as_decimal(row.price.output_price)
+
+    @admin.display(description=_("Price of cached input"))
+    def price_cached(self, row: ChatModel | ModelPrice) -> str:
+        return as_decimal(row.price.cached_input)
+
+
+class DatedPrices(_Priced, TabularInline):  # type: ignore[misc]  # unfold ships no types
+    """Whoever may change a model sets its prices."""
+
+    model = ModelPrice
+    form = DatedPriceForm
+    fields: tuple[str, ...] = ("starts_at", "input_price", "output_price", "cached_price")
+    ordering = ("starts_at",)
+    extra = 0
+    max_num = prices.PRICES_AT_MOST
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        rights = ("models_registry.view_chatmodel", "models_registry.change_chatmodel")
+        return any(request.user.has_perm(each) for each in rights)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("models_registry.change_chatmodel"))
+
+    has_add_permission = has_delete_permission = has_change_permission
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if self.has_change_permission(request, obj):
+            return self.fields
+        return [_AS_MONEY.get(name, name) for name in self.fields]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if self.has_change_permission(request, obj) else tuple(_AS_MONEY.values())
 
 
 @admin.register(ChatModel)
-class ChatModelAdmin(RegistryAdmin):
+class ChatModelAdmin(_Priced, RegistryAdmin):
     form = ModelForm
     list_display = (
         "name",
@@ -51,24 +100,32 @@ class ChatModelAdmin(RegistryAdmin):
         "enabled": _("Off: nobody can use it."),
         "context_window": _("Tokens that fit in, question and answer together; empty: not known."),
         "max_output_tokens": _("The longest answer in tokens; empty: not known."),
+        "price_in": _("Per 1,000,000 tokens."),
+        "price_out": _("Per 1,000,000 tokens."),
+        "price_cached": _("Per 1,000,000 tokens of what the provider has in its cache."),
         "everyone": _("Everybody who is signed in may use it."),
         "users": _("These people may use it, whatever their roles."),
     }
     actions_detail = ("access",)
+    inlines = (DatedPrices,)
     fieldsets = (
         (None, {"fields": ("name", "display_name", "connection", "upstream_name", "enabled")}),
         (_("Limits"), {"fields": ("context_window", "max_output_tokens")}),
-        (_("Prices"), {"fields": ("input_price", "output_price")}),
+        (_("Prices"), {"fields": ("input_price", "output_price", "cached_price")}),
         (_("Access"), {"fields": ("everyone", "roles", "users", "fallbacks")}),
     )
 
-    @admin.display(description=_("Input price"), ordering="input_price")
-    def price_in(self, model: ChatModel) -> str:
-        return as_decimal(model.input_price)
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None or self.has_change_permission(request, obj):
+            return self.fieldsets
+        return [
+            (title, {"fields": [_AS_MONEY.get(str(name), name) for name in options["fields"]]})
+            for title, options in self.fieldsets
+        ]
 
-    @admin.display(description=_("Output price"), ordering="output_price")
-    def price_out(self, model: ChatModel) -> str:
-        return as_decimal(model.output_price)
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        only_looks = obj is not None and not self.has_change_permission(request, obj)
+        return tuple(_AS_MONEY.values()) if only_looks else ()
 
     def save_model(self, request: HttpRequest, obj: ChatModel, form: Any, change: bool) -> None:
         fields = form.for_service()
@@ -82,6 +139,24 @@ class ChatModelAdmin(RegistryAdmin):
             del fields["max_output_tokens"]
         made = models.create_model(actor_of(request), scope=SYSTEM, **fields)
         obj.pk, obj.name = made.pk, made.name
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The service stored all but the prices from a date."""
+        actor, model = actor_of(request), ChatModel.objects.get(pk=form.instance.pk)
+        for formset in formsets:
+            formset.new_objects, formset.changed_objects, formset.deleted_objects = [], [], []
+            with write_transaction():
+                for each in formset.deleted_forms:
+                    prices.delete_price(_stored(each, model), actor=actor)
+                for each in formset.initial_forms:
+                    if each.has_changed() and each not in formset.deleted_forms:
+                        starts_at = each.cleaned_data["starts_at"]
+                        row = _stored(each, model)
+                        prices.change_price(row, each.price, starts_at=starts_at, actor=actor)
+                for each in formset.extra_forms:
+                    if each.has_changed() and each not in formset.deleted_forms:
+                        starts_at = each.cleaned_data["starts_at"]
+                        prices.set_price(model, each.price, starts_at=starts_at, actor=actor)
 
     def delete_model(self, request: HttpRequest, obj: ChatModel) -> None:
         models.delete_model(obj, actor=actor_of(request))
@@ -170,3 +245,10 @@ class ChatModelAdmin(RegistryAdmin):
         self.for_each(
             request, queryset, lambda row: models.set_enabled([row], actor=actor, enabled=enabled)
         )
+
+
+def _stored(form: Any, model: ChatModel) -> ModelPrice:
+    """The row behind a form, whose cleaning wrote into its instance."""
+    row: ModelPrice = model.prices.get(pk=form.instance.pk)
+    row.model = model
+    return row

@@ -103,8 +103,12 @@ class ModelSerializer(serializers.Serializer[ChatModel]):
     output_price = PriceField(required=False)
 
     def to_representation(self, instance: ChatModel) -> dict[str, Any]:
+        """Prices as they are now."""
         shown = super().to_representation(instance)
         shown["display_name"] = instance.display_name or instance.name
+        price = instance.price
+        shown["input_price"] = as_decimal(price.input_price)
+        shown["output_price"] = as_decimal(price.output_price)
         return shown
 
 
@@ -135,6 +139,12 @@ class ManagedModelSerializer(ModelSerializer):
 
     connection = IdField(source="connection_id")
     upstream_name = OneLineField(max_length=_LONGEST_UPSTREAM_NAME, required=False)
+    cached_input_price = PriceField(
+        source="cached_price",
+        allow_null=True,
+        required=False,
+        help_text="Of what the provider has in its cache; null: as any other input.",
+    )
     enabled = SwitchField(required=False)
     access = AccessSerializer(required=False)
     fallbacks = serializers.ListField(
@@ -156,10 +166,11 @@ class ManagedModelSerializer(ModelSerializer):
             str(each.pk): each.name
             for each in ChatModel.objects.filter(pk__in=instance.fallbacks).only("name")
         }
-        access = access_of(instance)
+        access, cached = access_of(instance), instance.price.cached_price
         own = {
             "connection": str(instance.connection_id),
             "upstream_name": instance.upstream_name,
+            "cached_input_price": None if cached is None else as_decimal(cached),
             "enabled": instance.enabled,
             "access": {
                 "everyone": access.everyone,

@@ -8,13 +8,16 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from common.models import Record
 from models_registry.models.connection import PERSONAL, SYSTEM, Connection
+from models_registry.models.price import Price, price_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from accounts.models import User
 
@@ -62,7 +65,8 @@ class ChatModelQuerySet(models.QuerySet["ChatModel"]):
 class ChatModel(Record):
     """A name people chat with, offered through a connection.
 
-    Prices are integers: billionths of the currency unit per 1,000,000 tokens.
+    Prices are integers: billionths of the currency unit per 1,000,000 tokens. The columns are what
+    it costs until a price from a date holds; `price` is what it costs now.
     """
 
     owner = models.ForeignKey(
@@ -96,6 +100,11 @@ class ChatModel(Record):
         null=True,
         blank=True,
         help_text=_("Empty: as any other input."),
+    )
+    # A copy of its `ModelPrice` rows, the newest that has begun and those to come, in their order:
+    # [starts_at, input, output, cached]. So that what a turn costs takes no query.
+    dated_prices = models.JSONField(
+        _("prices from a date"), default=list, blank=True, editable=False
     )
     everyone = models.BooleanField(
         _("open to everyone"), default=False, help_text=_("For models of the deployment.")
@@ -145,3 +154,13 @@ class ChatModel(Record):
     @property
     def scope(self) -> str:
         return SYSTEM if self.owner_id is None else PERSONAL
+
+    @property
+    def price(self) -> Price:
+        """What it costs now."""
+        return self.price_at(timezone.now())
+
+    def price_at(self, at: datetime) -> Price:
+        """What it costs at a time that is not before the last change of its prices."""
+        own = Price(self.input_price, self.output_price, self.cached_price)
+        return price_at(self.dated_prices, at) or own

@@ -19,6 +19,7 @@ from common.db import write_transaction
 from common.errors import Conflict, Invalid, NotFound, PermissionDenied
 from models_registry.models import ChatModel, Connection
 from models_registry.models.connection import PERSONAL, SYSTEM
+from models_registry.services import prices
 from models_registry.services.permissions import Actor, check_may, check_system
 from models_registry.services.records import model_fields, model_target
 from models_registry.signals import models_removed
@@ -35,8 +36,6 @@ _PLAIN = (
     "enabled",
     "context_window",
     "max_output_tokens",
-    "input_price",
-    "output_price",
 )
 # Left out, these come from what is known of the model; stored as null they mean "not known".
 _KNOWN = ("context_window", "max_output_tokens", "input_price", "output_price")
@@ -71,8 +70,9 @@ def create_model(
     fields["upstream_name"] = fields.get("upstream_name") or name
     for field, value in (known_fields(fields["upstream_name"]) | fields).items():
         setattr(model, field, value)
-    if "input_price" in fields:
+    if "input_price" in fields and "cached_price" not in fields:
         model.cached_price = None
+    prices.check(model.price)
     model.everyone = scope == SYSTEM and access is None
     model.fallbacks = fallback_ids(model, fallbacks)
     with _named_once(), write_transaction():
@@ -89,7 +89,8 @@ def create_model(
 
 
 def change_model(model: ChatModel, *, actor: Actor, changes: Mapping[str, Any]) -> ChatModel:
-    """Apply `changes`: plain fields, `access`, `fallbacks`, `connection_id`. A scope stays.
+    """Apply `changes`: plain fields, prices (from now on), `access`, `fallbacks`,
+    `connection_id`. A scope stays.
 
     Raises PermissionDenied, NotFound and Invalid.
     """
@@ -103,14 +104,12 @@ def change_model(model: ChatModel, *, actor: Actor, changes: Mapping[str, Any]) 
     for name in changes.keys() & set(_PLAIN):
         setattr(model, name, changes[name])
         columns.add(name)
-    if "input_price" in changes:
-        # Known beside the vendor's own price; with another one it would be dearer than new input.
-        model.cached_price = None
-        columns.add("cached_price")
     if "fallbacks" in changes:
         model.fallbacks = fallback_ids(model, changes["fallbacks"])
         columns.add("fallbacks")
+    price = prices.changed(model.price, changes)
     with _named_once(), write_transaction():
+        columns |= prices.charge(model, price, actor=actor)
         model.save(update_fields=columns)
         audit.record(
             AuditAction.MODEL_CHANGED,

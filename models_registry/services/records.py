@@ -15,6 +15,7 @@ _OF_MODELS = (
     "max_output_tokens",
     "input_price",
     "output_price",
+    "cached_price",
 )
 _OF_SYSTEM_MODELS = ("name", "upstream_name", "display_name", "fallbacks")
 

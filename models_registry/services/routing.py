@@ -131,6 +131,7 @@ def _fallbacks(model: ChatModel, user: User, only: Collection[str]) -> list[Chat
 
 
 def _route(model: ChatModel, user: User) -> Route:
+    price = model.price
     return Route(
         model_id=model.id,
         name=model.name,
@@ -139,11 +140,7 @@ def _route(model: ChatModel, user: User) -> Route:
         context_window=model.context_window,
         max_output_tokens=model.max_output_tokens,
         encoding=encoding_for(model.upstream_name),
-        prices=Prices(
-            input=model.input_price,
-            output=model.output_price,
-            cached=model.input_price if model.cached_price is None else model.cached_price,
-        ),
+        prices=Prices(price.input_price, price.output_price, price.cached_input),
         capabilities=frozenset(model.capabilities),
         owner_id=model.owner_id,
     )

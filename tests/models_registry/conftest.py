@@ -1,9 +1,11 @@
 """A scripted provider, people, and clients that speak for them."""
 
+import io
 import json
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import Role
@@ -115,6 +117,19 @@ def system_connection(db, upstream):
 @pytest.fixture
 def system_model(system_connection):
     return create_model(None, scope="system", name="gpt-4o", connection_id=system_connection.id)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    def run(*words, stdin="", terminal=False, as_json=True):
+        keyboard = io.StringIO(stdin)
+        monkeypatch.setattr(keyboard, "isatty", lambda: terminal)
+        monkeypatch.setattr("sys.stdin", keyboard)
+        out = io.StringIO()
+        call_command(*words, *(["--format", "json"] if as_json else []), stdout=out)
+        return json.loads(out.getvalue()) if as_json else out.getvalue()
+
+    return run
 
 
 def problem(answer):

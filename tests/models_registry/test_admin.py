@@ -54,8 +54,11 @@ def model_form(there, **fields):
         "max_output_tokens": "",
         "input_price": "",
         "output_price": "",
+        "cached_price": "",
         "everyone": "on",
         "fallbacks": "",
+        "prices-TOTAL_FORMS": "0",
+        "prices-INITIAL_FORMS": "0",
     } | fields
 
 

@@ -1,12 +1,10 @@
 """`manage.py connection` and `manage.py model`."""
 
 import contextlib
-import io
-import json
 
 import pytest
 from django.contrib.auth.models import Group
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from models_registry.models import ChatModel, Connection
 from models_registry.services.connections import create_connection
@@ -16,19 +14,6 @@ from tests.models_registry.upstream import refusal
 from tests.models_registry.wires import spoken_at
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("built_in")]
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    def run(*words, stdin="", terminal=False, as_json=True):
-        keyboard = io.StringIO(stdin)
-        monkeypatch.setattr(keyboard, "isatty", lambda: terminal)
-        monkeypatch.setattr("sys.stdin", keyboard)
-        out = io.StringIO()
-        call_command(*words, *(["--format", "json"] if as_json else []), stdout=out)
-        return json.loads(out.getvalue()) if as_json else out.getvalue()
-
-    return run
 
 
 def add(upstream, *more):

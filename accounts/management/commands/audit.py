@@ -6,13 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import AuditAction, AuditEntry
 from accounts.services import audit
-from common.commands import Answer, CliGroup
+from common.commands import Answer, CliGroup, moment
 
 _AGO = re.compile(r"([0-9]{1,5})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -63,15 +62,10 @@ class Command(CliGroup):
 def _moment(text: str) -> datetime:
     if ago := _AGO.fullmatch(text):
         return timezone.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        found = parse_datetime(text)
-        if found is None and (day := parse_date(text)):
-            found = datetime(day.year, day.month, day.day)  # noqa: DTZ001 made aware below
-    except ValueError:
-        found = None
+    found = moment(text)
     if found is None:
         raise ArgumentTypeError(_("use a date like 2030-01-31, or 30m, 24h, 7d"))
-    return timezone.make_aware(found) if timezone.is_naive(found) else found
+    return found
 
 
 def _row(entry: AuditEntry) -> dict[str, Any]:

@@ -48,7 +48,7 @@ messages: $(DEV) ## Bring locale/ in step with the texts in the code, and list w
 documents: $(VENV)/.installed ## Write .env.example and docs/configuration.md from the settings
 	$(RUN) manage.py document_settings
 
-bench: $(DEV) ## Measure streaming against a bare relay (docs/performance.md); takes about two minutes
+bench: $(DEV) ## Measure streaming against a bare relay (docs/performance.md); takes a quarter of an hour
 	$(RUN) -m bench.run --postgres '$(POSTGRES_URL)'
 
 requirements: $(DEV) ## Pin requirements*.in anew into requirements*.txt, with hashes

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import urllib.request
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ _IDLE_SECONDS = 10
 _SETTLE_SECONDS = 3
 _AT_ONCE = 50
 _SOCKETS_EACH = 50
+_CHIEF = "bench"
+_PASSWORD = "a password for measuring"  # noqa: S105 of a server that lives for minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,9 @@ def serve(stores: Stores, *, upstream: str, core: int, folder: Path) -> Server:
         "OPENAI_BASE_URL": f"{upstream}/v1",
         "LIMIT_FACTOR": "10000",
         "LOG_LEVEL": "WARNING",
+        "ADMIN_USERNAME": _CHIEF,
+        "ADMIN_EMAIL": f"{_CHIEF}@example.com",
+        "ADMIN_PASSWORD": _PASSWORD,
     }
     return Server(
         ["manage.py", "serve"],
@@ -62,15 +68,29 @@ def serve(stores: Stores, *, upstream: str, core: int, folder: Path) -> Server:
     )
 
 
-def sign_in(server: Server) -> str:
-    """The access token of a newcomer."""
-    person = {
-        "username": f"bench-{time.time_ns()}",
-        "email": f"bench-{time.time_ns()}@example.com",
-        "password": "a password for measuring",
-    }
+def sign_in(server: Server, *, limits: Sequence[Mapping[str, object]] | None = None) -> str:
+    """The access token of a newcomer; with `limits`, of one who has a plan of just these."""
+    name = f"bench-{time.time_ns()}"
+    person = {"username": name, "email": f"{name}@example.com", "password": _PASSWORD}
     answer = _call(server, "/api/v1/auth/register", person, token="")
+    if limits is not None:
+        chief = {"username": _CHIEF, "password": _PASSWORD}
+        staff = _call(server, "/api/v1/auth/login", chief, token="")["access_token"]
+        _call(server, "/api/v1/plans", {"name": name, "limits": limits}, token=staff)
+        user = f"/api/v1/users/{answer['user']['id']}"
+        _call(server, user, {"plan": name}, token=staff, method="PATCH")
     return str(answer["access_token"])
+
+
+def completions(server: Server, token: str, *, number: int) -> list[Ask]:
+    """Requests for a stream of the OpenAI-compatible API."""
+    body = {
+        "model": MODEL,
+        "stream": True,
+        "messages": [{"role": "user", "content": "Say something long."}],
+    }
+    headers = {"Authorization": f"Bearer {token}"}
+    return [Ask(f"{server.url}/v1/chat/completions", body, headers)] * number
 
 
 def streams(server: Server, token: str, *, number: int) -> list[Ask]:
@@ -125,10 +145,13 @@ async def idle_sockets(server: Server, *, number: int) -> Idle:
     )
 
 
-def _call(server: Server, path: str, body: dict[str, str], *, token: str) -> Any:
+def _call(
+    server: Server, path: str, body: Mapping[str, object], *, token: str, method: str = "POST"
+) -> Any:
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    request = urllib.request.Request(server.url + path, json.dumps(body).encode(), headers)
+    data = json.dumps(body).encode()
+    request = urllib.request.Request(server.url + path, data, headers, method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)

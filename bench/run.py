@@ -9,9 +9,11 @@ import argparse
 import asyncio
 import datetime
 import platform
+import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,7 +22,7 @@ from psycopg import sql
 
 from bench.load import Ask, Outcome, load
 from bench.mock_upstream import MODEL, PACE
-from bench.parley import Idle, Stores, idle_sockets, serve, sign_in, streams
+from bench.parley import Idle, Stores, completions, idle_sockets, serve, sign_in, streams
 from bench.processes import ROOT, Server, cores, free_port
 
 REPORT = ROOT / "docs" / "performance.md"
@@ -28,6 +30,12 @@ HEADING = "## The figures"
 pace = PACE.match(MODEL)
 assert pace  # noqa: S101 the model's name is ours
 TOKENS = int(pace[1])
+# Of each metric one that never ends the run, and of two kinds of windows.
+LIMITS = (
+    {"metric": "requests", "period": "day", "limit": 10**9},
+    {"metric": "tokens", "period": "month", "limit": 10**12},
+    {"metric": "cost", "period": "month", "limit": "1000000"},
+)
 
 
 @contextmanager
@@ -52,6 +60,18 @@ def fresh_database(url: str) -> Iterator[str]:
             connection.execute(drop)
 
 
+def _streams(server: Server, token: str, number: int) -> list[Ask]:
+    return streams(server, token, number=number)
+
+
+def _completions(server: Server, token: str, number: int) -> list[Ask]:
+    return completions(server, token, number=number)
+
+
+def _spread(rates: list[float]) -> str:
+    return f" ({min(rates):,.0f}-{max(rates):,.0f})" if len(rates) > 1 else ""
+
+
 class Bench:
     """One run: the provider stays up, the servers under test come and go."""
 
@@ -59,7 +79,7 @@ class Bench:
         self.arguments = arguments
         self.folder = folder
         self.server_core, self.other_core = cores()
-        self.outcomes: list[Outcome] = []
+        self.outcomes: dict[str, list[Outcome]] = {}
         self.idle: dict[str, Idle] = {}
 
     def measure(self, name: str, asks: list[Ask], server: Server | None = None) -> None:
@@ -67,7 +87,7 @@ class Bench:
         outcome = asyncio.run(
             load(name, asks, streams=self.arguments.streams, tokens=TOKENS, server=server)
         )
-        self.outcomes.append(outcome)
+        self.outcomes.setdefault(name, []).append(outcome)
         for error in outcome.errors[:3]:
             print(f"  error: {error}")
 
@@ -92,38 +112,48 @@ class Bench:
     def parley(self, name: str, stores: Stores, upstream: Server) -> None:
         folder = self.folder / name.replace(" ", "-")
         with serve(stores, upstream=upstream.url, core=self.server_core, folder=folder) as server:
-            token = sign_in(server)
-            warm = streams(server, token, number=self.arguments.streams)
-            asyncio.run(load("warm", warm, streams=self.arguments.streams, tokens=TOKENS))
-            asks = streams(server, token, number=self.arguments.requests)
-            self.measure(name, asks, server)
+            # In turn, so that whatever else the machine does falls on all alike.
+            kinds: dict[str, Callable[[int], list[Ask]]] = {}
+            for label, limits in (("no limits", []), ("limits", LIMITS)):
+                token = sign_in(server, limits=limits)
+                kinds[f"{name}, {label}"] = partial(_streams, server, token)
+                kinds[f"{name}, /v1, {label}"] = partial(_completions, server, token)
+            for each in kinds.values():
+                warm = each(self.arguments.streams)
+                asyncio.run(load("warm", warm, streams=self.arguments.streams, tokens=TOKENS))
+            for _round in range(self.arguments.rounds):
+                for kind, asks in kinds.items():
+                    self.measure(kind, asks(self.arguments.requests), server)
             if self.arguments.sockets:
                 print(f"{name}: {self.arguments.sockets} idle sockets ...", flush=True)
                 self.idle[name] = asyncio.run(idle_sockets(server, number=self.arguments.sockets))
 
     def table(self) -> str:
-        direct, relay = self.outcomes[:2]
+        (direct,) = self.outcomes["direct"]
+        (relay,) = self.outcomes["relay"]
         base = relay.tokens_per_cpu_second or 1
         rows = [
             "| | tokens per CPU-second | of the relay | first token p50, p95 ms "
             "| added p50, p95 ms | memory MB | errors |",
             "| --- | --- | --- | --- | --- | --- | --- |",
         ]
-        for outcome in self.outcomes:
-            rate = outcome.tokens_per_cpu_second
-            first = [outcome.first_at(percent) * 1000 for percent in (50, 95)]
-            added = [
-                (outcome.first_at(percent) - direct.first_at(percent)) * 1000
+        for name, rounds in self.outcomes.items():
+            rates = [each.tokens_per_cpu_second or 0 for each in rounds]
+            rate = statistics.median(rates)
+            first = {
+                percent: statistics.median(each.first_at(percent) * 1000 for each in rounds)
                 for percent in (50, 95)
-            ]
+            }
+            added = [first[percent] - direct.first_at(percent) * 1000 for percent in first]
+            memory = max(each.rss for each in rounds)
             cells = [
-                outcome.name,
-                f"{rate:,.0f}" if rate else "-",
+                name,
+                f"{rate:,.0f}{_spread(rates)}" if rate else "-",
                 f"{rate / base:.2f}" if rate else "-",
-                ", ".join(f"{one:.1f}" for one in first),
-                "-" if outcome is direct else ", ".join(f"{one:.1f}" for one in added),
-                f"{outcome.rss / 1e6:.0f}" if outcome.rss else "-",
-                str(len(outcome.errors)),
+                ", ".join(f"{one:.1f}" for one in first.values()),
+                "-" if rounds == [direct] else ", ".join(f"{one:.1f}" for one in added),
+                f"{memory / 1e6:.0f}" if memory else "-",
+                str(sum(len(each.errors) for each in rounds)),
             ]
             rows.append(f"| {' | '.join(cells)} |")
         for name, idle in self.idle.items():
@@ -141,7 +171,8 @@ def write_report(table: str, arguments: argparse.Namespace) -> None:
     today = datetime.datetime.now(tz=datetime.UTC).date()
     how = (
         f"{today}, Python {platform.python_version()}, {platform.machine()}, "
-        f"{arguments.requests} answers, {arguments.streams} at a time:"
+        f"{arguments.requests} answers, {arguments.streams} at a time, medians of "
+        f"{arguments.rounds} rounds with the least and the most:"
     )
     REPORT.write_text(f"{kept}\n\n{HEADING}\n\n{how}\n\n{table}\n", encoding="utf-8")
 
@@ -150,6 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--streams", type=int, default=50, help="at a time (%(default)s)")
     parser.add_argument("--requests", type=int, default=300, help="in all (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="the median counts (%(default)s)")
     parser.add_argument("--sockets", type=int, default=1000, help="idle ones (%(default)s)")
     parser.add_argument("--postgres", default="postgres://postgres@127.0.0.1:5432/parley")
     parser.add_argument("--redis", default="redis://127.0.0.1:6379/8")

@@ -1,5 +1,6 @@
 from django.urls import path
 
+from quotas.api.keys import LimitedApiKeyViewSet
 from quotas.api.views import (
     OwnUsageView,
     PlannedPersonViewSet,
@@ -18,6 +19,11 @@ urlpatterns = [
         PlanViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
     ),
     # Accounts' addresses, extended.
+    path("api-keys", LimitedApiKeyViewSet.as_view({"get": "list", "post": "create"})),
+    path(
+        "api-keys/<uuid:key_id>",
+        LimitedApiKeyViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
+    ),
     path("users", PlannedPersonViewSet.as_view({"get": "list", "post": "create"})),
     path(
         "users/<uuid:user_id>",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -36,13 +37,17 @@ class ApiKeyViewSet(ApiViewSet):
     def get_queryset(self) -> QuerySet[ApiKey]:
         return ApiKey.objects.visible_to(caller_of(self.request).user)
 
+    def shown(self, keys: Sequence[ApiKey]) -> Sequence[dict[str, Any]]:
+        """Keys as this view tells of them, with the same queries for one and for many."""
+        return [dict(self.get_serializer(key).data) for key in keys]
+
     def make(self, owner: User, fields: dict[str, Any]) -> NewKey:
         return api_keys.create(owner, **fields, actor=owner)
 
     def list(self, request: Request) -> Response:
         """Those that were not revoked, the newest first; the keys themselves nobody can read."""
         page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return self.get_paginated_response(self.shown(page or []))
 
     @extend_schema(request=NewApiKeySerializer, responses={201: MadeApiKeySerializer})
     def create(self, request: Request) -> Response:
@@ -50,10 +55,12 @@ class ApiKeyViewSet(ApiViewSet):
         fields = self.new_serializer_class(data=request.data)
         fields.is_valid(raise_exception=True)
         made = self.make(caller_of(request).user, fields.validated_data)
-        return Response({**self.get_serializer(made.row).data, "key": made.text}, status=201)
+        (shown,) = self.shown([made.row])
+        return Response({**shown, "key": made.text}, status=201)
 
     def retrieve(self, request: Request, key_id: UUID) -> Response:
-        return Response(self.get_serializer(self._found(key_id)).data)
+        (shown,) = self.shown([self._found(key_id)])
+        return Response(shown)
 
     @extend_schema(responses={204: DONE})
     def destroy(self, request: Request, key_id: UUID) -> Response:

@@ -29,7 +29,7 @@ async def problem(request: Request) -> Any:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/api/v1/nothing", "/api/v1/info/", "/ws/chat", "/v1/x", "/static/none.js"]
+    "path", ["/nothing", "/api/v1/nothing", "/api/v1/info/", "/ws/chat", "/v1x", "/static/none.js"]
 )
 async def test_an_unknown_address_is_a_problem(path):
     """W13: HTTP on a WebSocket path too."""

@@ -61,6 +61,14 @@ class ProviderRefused(ProviderError):
     title = _("The model's provider refused the request.")
 
 
+class ParameterRefused(ProviderRefused):
+    """The model does not take a parameter that its caller cannot do without."""
+
+    code = "parameter_refused"
+    status = 400
+    title = _("The model does not take a parameter of this request.")
+
+
 class ProviderBusy(ProviderError):
     """The provider's own rate limit or quota."""
 

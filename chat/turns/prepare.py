@@ -228,6 +228,7 @@ def _job(
         routes=asked.routes,
         request=ChatRequest(
             messages=messages,
+            strict=purpose == Turn.Purpose.V1,
             purpose=purpose,
             language=get_language() or "en",
             options=options,

@@ -19,6 +19,7 @@ from models_registry.providers.streaming import (
     MOST_MODELS,
     StreamingProvider,
     ids,
+    left_out,
     listed,
     read_json,
 )
@@ -98,14 +99,16 @@ class AnthropicProvider(StreamingProvider):
                     # Not remembered: a long prompt may have left too little room.
                     most = _FEWER_TOKENS
                 else:
+                    left_out(request, refused)
                     entry.refused.add(f"{self._model} {refused}")
 
     def _body(self, request: ChatRequest, *, max_tokens: int, refused: set[str]) -> dict[str, Any]:
         body = body_of(request, model=self._model, max_tokens=max_tokens)
+        minded = [name for name in body if f"{self._model} {name}" in refused]
+        for name in minded:
+            left_out(request, name)
         return {
-            name: value
-            for name, value in body.items()
-            if value is not None and f"{self._model} {name}" not in refused
+            name: value for name, value in body.items() if value is not None and name not in minded
         }
 
 

@@ -49,7 +49,8 @@ class Route:
 class ChatRequest:
     """What the model is asked. `messages`, `tools`, `tool_choice` and `response_format` have
     OpenAI's shape; None leaves a parameter to the provider. `options` are further parameters;
-    a provider passes on those it knows and drops the rest. `purpose` and `language` ("en",
+    a provider passes on those it knows and drops the rest. `strict`: what decides over the form of
+    the answer may not be dropped, should the model mind it. `purpose` and `language` ("en",
     "zh-hans") are for a provider that makes its own sentences: what they are for, and in what."""
 
     messages: list[dict[str, Any]]
@@ -60,6 +61,7 @@ class ChatRequest:
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
+    strict: bool = False
     purpose: str = "message"
     language: str = "en"
     options: Mapping[str, Any] = field(default_factory=dict)

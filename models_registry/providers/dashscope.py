@@ -20,7 +20,13 @@ from models_registry.providers.dashscope_answer import DashScopeAnswer
 from models_registry.providers.dashscope_messages import has_image, message_of
 from models_registry.providers.failures import by_status, log_refusal, mapped_errors
 from models_registry.providers.lazily import imported, load
-from models_registry.providers.streaming import MOST_MODELS, StreamingProvider, listed, read_json
+from models_registry.providers.streaming import (
+    MOST_MODELS,
+    StreamingProvider,
+    left_out,
+    listed,
+    read_json,
+)
 
 _REQUEST = "models_registry.providers.dashscope_request"
 
@@ -103,6 +109,7 @@ class DashScopeProvider(StreamingProvider):
             if error and not refused:
                 log_refusal(self._endpoint, error, _word(first))
                 raise error
+            left_out(request, refused)
             entry.refused.add(f"{self._model} {refused}")
 
     async def _generate(
@@ -148,10 +155,13 @@ class DashScopeProvider(StreamingProvider):
             "response_format": request.response_format,
             "enable_thinking": effort not in {"none", "minimal"} if effort else None,
         }
+        minded = [name for name in parameters if f"{self._model} {name}" in refused]
+        for name in minded:
+            left_out(request, name)
         return {
             name: value
             for name, value in parameters.items()
-            if value is not None and f"{self._model} {name}" not in refused
+            if value is not None and name not in minded
         }
 
     async def _list_pages(self, session: aiohttp.ClientSession) -> list[str]:

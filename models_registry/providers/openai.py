@@ -15,7 +15,7 @@ from models_registry.providers.base import ChatRequest
 from models_registry.providers.clients import Client, Entry, open_client, pool, raw_bytes
 from models_registry.providers.failures import mapped_errors
 from models_registry.providers.openai_answer import OpenAIAnswer
-from models_registry.providers.streaming import StreamingProvider, ids, listed, read_json
+from models_registry.providers.streaming import StreamingProvider, ids, left_out, listed, read_json
 
 # Of `ChatRequest.options` these go out and no others: a gateway would take `api_base`, `api_key`,
 # `extra_headers` and the like as orders to itself (SECURITY O9).
@@ -87,6 +87,7 @@ class OpenAIProvider(StreamingProvider):
                     refused = _refused_parameter(exc, body)
                     if refused is None:
                         raise
+                    left_out(request, refused)
                     entry.refused.add(f"{self._model} {refused}")
             stack.push_async_callback(response.aclose)
             yield response
@@ -111,10 +112,11 @@ class OpenAIProvider(StreamingProvider):
             "response_format": request.response_format,
             "stream_options": {"include_usage": True},
         }
+        minded = [name for name in body if f"{self._model} {name}" in refused]
+        for name in minded:
+            left_out(request, name)
         return {
-            name: value
-            for name, value in body.items()
-            if value is not None and f"{self._model} {name}" not in refused
+            name: value for name, value in body.items() if value is not None and name not in minded
         }
 
     def _token_limits(self, refused: set[str]) -> list[str]:

@@ -9,8 +9,10 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext as _
+
 from common.text import clean
-from models_registry.errors import ProviderGarbled, ProviderOverflow
+from models_registry.errors import ParameterRefused, ProviderGarbled, ProviderOverflow
 from models_registry.providers.answer import Answer
 from models_registry.providers.base import ChatRequest, Provider, ProviderEvent
 from models_registry.providers.characters import loads
@@ -25,6 +27,8 @@ AFTER_DONE_SECONDS = 0.05
 MODEL_LIST_BYTES = 4 << 20
 MOST_MODELS = 2_000
 MODEL_NAME_CHARACTERS = 200
+# What decides over the form of an answer.
+_DECISIVE = {"response_format", "stop", "tool_choice"}
 
 
 class StreamingProvider(Provider):
@@ -58,6 +62,14 @@ class StreamingProvider(Provider):
     @classmethod
     async def close_all(cls) -> None:
         await close_clients()
+
+
+def left_out(request: ChatRequest, name: str) -> None:
+    """A parameter that a server minds is left out; raises ParameterRefused where it may not be."""
+    known_as = "response_format" if name == "output_config" else name
+    if request.strict and known_as in _DECISIVE and getattr(request, known_as):
+        cannot = _("The model does not take %(name)s.")
+        raise ParameterRefused(cannot % {"name": known_as})
 
 
 async def read_json(chunks: AsyncIterator[bytes]) -> Any:

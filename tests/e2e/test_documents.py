@@ -21,7 +21,12 @@ from tests.server import ROOT
 README = "README.md"
 DOCUMENTS = [README, *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]
 # Who is there already when a reader of these begins.
-PEOPLE = {"docs/terminal.md": "ada", "docs/self-hosting.md": "mina", "docs/providers.md": "mina"}
+PEOPLE = {
+    "docs/openai-compatible.md": "ada",
+    "docs/providers.md": "mina",
+    "docs/self-hosting.md": "mina",
+    "docs/terminal.md": "ada",
+}
 EXCUSED_AT_MOST = 12
 _TWO = "needs-postgresql"
 

@@ -188,3 +188,14 @@ Nothing [here](x).
             assert documentation().search("administrator") == []
         finally:
             documentation.cache_clear()
+
+
+async def test_it_stops_before_the_first_of_the_texts_that_end_an_answer():
+    whole = text(await ask(HERE))
+    first, second = whole.split()[3:5]
+
+    stopped = text(await ask(HERE, stop=["never said", second, first]))
+
+    assert whole.startswith(stopped)
+    assert 0 < len(stopped) < len(whole)
+    assert first not in stopped

@@ -45,6 +45,7 @@ from common.nudges import join, leave, nudge
 from common.sockets import sockets
 from common.sockets.frames import with_ref
 from common.streaming import Slot
+from quotas.services.quota_warnings import warned_since
 
 # A stop is answered within this, whether or not the turn has ended by then (W10).
 STOP_ANSWER_SECONDS = 0.8
@@ -72,6 +73,7 @@ class ChatConsumer(SignedInConsumer):
         self.opened_at = timezone.now()
         self.followers: dict[UUID, asyncio.Task[None]] = {}
         self.known: OrderedDict[UUID, None] = OrderedDict()
+        self.warned: OrderedDict[UUID, None] = OrderedDict()
         self.beginning = 0
         self.idle = asyncio.Event()
         self.idle.set()
@@ -171,6 +173,15 @@ class ChatConsumer(SignedInConsumer):
         conversation = mine.filter(pk=conversation_id).first()
         return None if conversation is None else ConversationSerializer(conversation).data
 
+    async def quota_warned(self, message: dict[str, Any]) -> None:
+        self.warn(UUID(message["warning"]), message["limit"], message["percent"])
+
+    def warn(self, warning_id: UUID, limit: dict[str, Any], percent: int) -> None:
+        """Tell of a warning, once, whoever says so, how often and how late."""
+        if self.is_later(warning_id) and warning_id not in self.warned and not self.is_closing:
+            _keep(self.warned, warning_id)
+            self.send_frame({"type": "quota_warning", "limit": limit, "percent": percent})
+
     async def turn_began(self, message: dict[str, Any]) -> None:
         turn = TurnRef(
             UUID(message["turn"]),
@@ -190,9 +201,12 @@ class ChatConsumer(SignedInConsumer):
 
     def is_news(self, turn: TurnRef) -> bool:
         """Did it begin while this socket was there, and was nothing said of it yet?"""
-        milliseconds = turn.turn_id.int >> 80  # UUIDv7
-        is_later = milliseconds >= self.opened_at.timestamp() * 1000
+        is_later = self.is_later(turn.turn_id)
         return is_later and turn.turn_id not in self.known and not self.is_closing
+
+    def is_later(self, made: UUID) -> bool:
+        """Was what has this UUIDv7 made while this socket was there?"""
+        return (made.int >> 80) >= self.opened_at.timestamp() * 1000
 
     def look_at(self, turn: TurnRef) -> None:
         """A look found this turn."""
@@ -213,9 +227,7 @@ class ChatConsumer(SignedInConsumer):
                 self.idle.set()
 
     def know(self, turn: TurnRef) -> None:
-        self.known[turn.turn_id] = None
-        if len(self.known) > KNOWN_TURNS:
-            self.known.popitem(last=False)
+        _keep(self.known, turn.turn_id)
 
     def spawn_stream(self, work: _Work, fields: dict[str, Any], ref: str | None) -> None:
         """`work` will follow a turn: it has one of its person's streams from now to its end (E5).
@@ -262,6 +274,26 @@ class ChatConsumer(SignedInConsumer):
         end = await end_of(turn)
         await self.outbox.room()
         self.outbox.put(end.data)
+
+
+def _keep(known: OrderedDict[UUID, None], new: UUID) -> None:
+    known[new] = None
+    if len(known) > KNOWN_TURNS:
+        known.popitem(last=False)
+
+
+@every_look
+async def look_for_warnings() -> None:
+    """The same, of limits that come to their end (W11)."""
+    mine = [socket for socket in sockets if isinstance(socket, ChatConsumer)]
+    if not mine:
+        return
+    users = {socket.identity.user_id for socket in mine}
+    for warning in await in_thread(warned_since)(users, timezone.now() - OVERLAP):
+        for socket in mine:
+            if socket.identity.user_id == warning.user_id and warning.pk not in socket.warned:
+                told = (warning.pk, warning.limit, warning.percent)
+                socket.loop.call_soon_threadsafe(socket.warn, *told)
 
 
 @every_look

@@ -15,11 +15,13 @@ from chat.services.stopping import stop_turns_of
 from chat.streams import nudges
 from chat.terminal import history
 from models_registry.signals import models_removed
+from quotas.signals import quota_warned
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from accounts.models import User
+    from quotas.models import QuotaWarning
 
 
 @receiver(user_erasing, dispatch_uid="chat")
@@ -41,3 +43,9 @@ def stop_what_they_answer(model_ids: frozenset[UUID], **_kwargs: Any) -> None:
 def have_sockets_look(user_id: UUID, **_kwargs: Any) -> None:
     """Sockets close within a second; where the nudge is lost, at the next look."""
     nudges.credentials_ended(user_id)
+
+
+@receiver(quota_warned, dispatch_uid="chat")
+def tell_sockets(warning: QuotaWarning, **_kwargs: Any) -> None:
+    """At once; where the nudge is lost, sockets find it at their next look."""
+    nudges.quota_warned(warning)

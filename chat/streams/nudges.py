@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from chat.streams.events import TurnRef
+    from quotas.models import QuotaWarning
 
 
 def user_group(user_id: UUID) -> str:
@@ -33,6 +34,19 @@ def credentials_ended(user_id: UUID) -> None:
         return
     news = {"type": "credentials.ended"}
     asyncio.run_coroutine_threadsafe(nudge(user_group(user_id), news), hub.loop)
+
+
+def quota_warned(warning: QuotaWarning) -> None:
+    """Tell a person's sockets, in every process, that a limit comes to its end. Any thread."""
+    if hub.loop is None:
+        return
+    news = {
+        "type": "quota.warned",
+        "warning": str(warning.pk),
+        "limit": warning.limit,
+        "percent": warning.percent,
+    }
+    asyncio.run_coroutine_threadsafe(nudge(user_group(warning.user_id), news), hub.loop)
 
 
 def turn_began(ref: TurnRef) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -44,3 +46,9 @@ def note(user_id: UUID | None, changed: Iterable[tuple[Window, int, int]]) -> No
             )
             insert(warning)
             transaction.on_commit(partial(quota_warned.send, QuotaWarning, warning=warning))
+
+
+def warned_since(user_ids: Collection[UUID], since: datetime) -> list[QuotaWarning]:
+    """What these people were told after `since`."""
+    found = QuotaWarning.objects.filter(user_id__in=user_ids, created_at__gt=since)
+    return list(found.order_by("id"))

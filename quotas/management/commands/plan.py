@@ -101,12 +101,13 @@ class Command(CliGroup):
         if bool(users) == (role is not None):
             raise usage_error(_("Say to whom: USER or --role."))
         plan = None if name == "none" else plans.find(name)
+        told = plan.name if plan else None
         if role is not None:
             plans.assign_to_role(role, plan, actor=None)
+            return {"to": role, "plan": told}
         for user in [people.find(each) for each in users]:
             plans.assign_to_person(user, plan, actor=None)
-        told = plan.name if plan else None
-        return [{"to": each, "plan": told} for each in users or [role]]
+        return [{"to": each, "plan": told} for each in users]
 
 
 def _add_name(parser: Any) -> None:

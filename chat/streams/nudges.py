@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chat.streams.hub import hub
 from common.nudges import nudge
@@ -22,36 +22,30 @@ def user_group(user_id: UUID) -> str:
 
 def conversation_changed(user_id: UUID, conversation_id: UUID) -> None:
     """Tell a person's sockets that a job changed what a conversation's row says. Any thread."""
-    if hub.loop is None:
-        return
     news = {"type": "conversation.changed", "conversation": str(conversation_id)}
-    asyncio.run_coroutine_threadsafe(nudge(user_group(user_id), news), hub.loop)
+    _tell(user_id, news)
 
 
 def credentials_ended(user_id: UUID) -> None:
     """Tell a person's sockets, in every process, to ask whether they may stay. Any thread."""
-    if hub.loop is None:
-        return
     news = {"type": "credentials.ended"}
-    asyncio.run_coroutine_threadsafe(nudge(user_group(user_id), news), hub.loop)
+    _tell(user_id, news)
 
 
 def quota_warned(warning: QuotaWarning) -> None:
     """Tell a person's sockets, in every process, that a limit comes to its end. Any thread."""
-    if hub.loop is None:
-        return
     news = {
         "type": "quota.warned",
         "warning": str(warning.pk),
         "limit": warning.limit,
         "percent": warning.percent,
     }
-    asyncio.run_coroutine_threadsafe(nudge(user_group(warning.user_id), news), hub.loop)
+    _tell(warning.user_id, news)
 
 
 def turn_began(ref: TurnRef) -> None:
     """Tell a person's sockets, in every process, that a turn has begun. Any thread."""
-    if ref.user_id is None or ref.conversation_id is None or hub.loop is None:
+    if ref.user_id is None or ref.conversation_id is None:
         return
     news = {
         "type": "turn.began",
@@ -59,4 +53,16 @@ def turn_began(ref: TurnRef) -> None:
         "message": str(ref.message_id),
         "conversation": str(ref.conversation_id),
     }
-    asyncio.run_coroutine_threadsafe(nudge(user_group(ref.user_id), news), hub.loop)
+    _tell(ref.user_id, news)
+
+
+def _tell(user_id: UUID, news: dict[str, Any]) -> None:
+    """Never raises: what is announced has happened, and whoever missed it finds it by a look."""
+    loop = hub.loop
+    if loop is None or loop.is_closed():  # a command, or a server that is gone
+        return
+    said = nudge(user_group(user_id), news)
+    try:
+        asyncio.run_coroutine_threadsafe(said, loop)
+    except RuntimeError:  # it was closed just now
+        said.close()

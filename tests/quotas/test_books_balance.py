@@ -105,8 +105,8 @@ class Metering(RuleBasedStateMachine):
             )
             return
         finally:
-            for each in Window.objects.exclude(pk__in=there):
-                self.unseen[each.pk] = each.used
+            for made in Window.objects.exclude(pk__in=there):
+                self.unseen[made.pk] = made.used
         assert has_room
         self.open.append(turn)
         for each in limits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -313,7 +314,7 @@ def test_many_who_begin_and_end_at_once_leave_the_books_right(django_user_model,
                 limited("deployment", "", "cost", "month", 10**9)
             end(turn, 10 + number, 20 + step)
 
-    outcomes = all_at_once([lambda number=number: live(number) for number in range(8)])
+    outcomes = all_at_once([partial(live, number) for number in range(8)])
 
     assert outcomes == [None] * 8
     assert list(books.audit()) == []

@@ -21,7 +21,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from uuid_utils.compat import uuid7
 
-from common import errors, pacing, request_log, security_headers, sources
+from common import errors, pacing, rates, request_log, security_headers, sources
 from common.addresses import client_address
 from common.csrf import SameOriginCsrf
 from common.languages import speak_to
@@ -73,6 +73,7 @@ class EdgeMiddleware:
         request.request_id = request_id_from(request.META.get("HTTP_X_REQUEST_ID", ""))
         request.started_at = time.perf_counter()
         request.pace = pacing.begin()
+        request.counted = rates.begin()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)
         sources.asked_by(request.META)
@@ -108,6 +109,8 @@ class EdgeMiddleware:
         ):
             response["Content-Length"] = str(len(response.content))
         response["X-Request-ID"] = request.request_id
+        for name, value in rates.headers(request.counted).items():
+            response[name] = value
         self.headers.add(request, response, api=is_api(request.path_info))
         self.metrics.end(request, response)
         request_log.answered(

@@ -33,6 +33,10 @@ class _FromFile(environ.Env):  # type: ignore[misc]  # environ has no types
 _given = FileAwareMapping()
 _LINE = re.compile(r"(?:export )?[A-Za-z_][A-Za-z0-9_]*=")
 
+# How many, in how many seconds.
+Windows = list[tuple[int, int]]
+_RATE = re.compile(r"([0-9]{1,9})/([0-9]{1,6})", re.ASCII)
+
 SWITCH = "true or false"
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 _FALSE = frozenset({"0", "false", "no", "off", "n", "f"})
@@ -198,6 +202,23 @@ def _number(name: str, default: float, *, low: float, high: float, kind: type) -
         note(name, _("%(value)s is out of range"), hint, value=_quoted(value), **shown)
         return default
     return float(found) if kind is float else int(found)
+
+
+def rate(name: str, default: Windows) -> Windows:
+    """How many in how many seconds, once or several times: `300/60,2000/3600`; `off` is none."""
+    _read_as(name, "number/seconds, or off", ",".join(f"{many}/{span}" for many, span in default))
+    value = raw(name).lower()
+    if not value:
+        return default
+    if value == "off":
+        return []
+    parts = [_RATE.fullmatch(part.strip()) for part in value.split(",")]
+    found = [(int(part[1]), int(part[2])) for part in parts if part is not None]
+    if len(found) < len(parts) or not all(many and span for many, span in found):
+        hint = _("For example %(name)s=300/60 (300 in 60 seconds), or %(name)s=off.")
+        note(name, _("%(value)s is no rate"), hint, value=_quoted(value))
+        return default
+    return found
 
 
 def words(name: str, default: tuple[str, ...] = ()) -> list[str]:

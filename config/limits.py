@@ -15,11 +15,13 @@ def count(number: int) -> int:
     return max(1, round(number * LIMIT_FACTOR))
 
 
-# Rates: name -> (how many, seconds). All windows of a name must have room.
+# Rates: name -> (how many, seconds). All windows of a name must have room. The environment changes
+# each by its name (RATE_API_USER), or turns it off.
 RATES: dict[str, list[tuple[int, int]]] = {
-    name: [(count(number), span) for number, span in windows]
+    name: [(count(number), span) for number, span in env.rate(f"RATE_{name.upper()}", windows)]
     for name, windows in {
         "api_user": [(3_000, 60)],
+        "api_key": [(3_000, 60)],
         "api_anonymous": [(600, 60)],
         "turns_user": [(300, 60)],
         "register": [(30, 60), (300, 3_600)],

@@ -257,6 +257,16 @@ SECTIONS: tuple[tuple[str, tuple[Variable, ...]], ...] = (
         "Limits and waits",
         (
             Variable("LIMIT_FACTOR", "Multiplies every rate and count limit; for load runs."),
+            Variable("RATE_API_USER", "Requests of one person."),
+            Variable("RATE_API_KEY", "Requests with one API key."),
+            Variable("RATE_API_ANONYMOUS", "Requests without a sign-in from one address."),
+            Variable("RATE_TURNS_USER", "Answers that one person asks for."),
+            Variable("RATE_REGISTER", "Registrations from one address."),
+            Variable("RATE_FORGOT_PASSWORD_EMAIL", "Links for a new password to one mailbox."),
+            Variable("RATE_FORGOT_PASSWORD_ADDRESS", "The same, asked for from one address."),
+            Variable("RATE_CONNECTION_TEST", "Tests of connections by one person."),
+            Variable("RATE_VERIFY_EMAIL", "Changes of one person's e-mail address."),
+            Variable("RATE_TYPING", "How often one person is seen to type."),
             Variable(
                 "HOLD_OUTPUT_TOKENS", "Tokens set aside for an answer whose length nobody limited."
             ),

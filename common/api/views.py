@@ -128,6 +128,8 @@ def _count(request: Request, *, user: Any) -> None:
         rates.hit("api_anonymous", address_key(client_address(request.META)))
     else:
         rates.hit("api_user", str(user.pk))
+        if key := getattr(request.auth, "key", None):
+            rates.hit("api_key", str(key.pk))
 
 
 def _check_encoding(request: Request) -> None:

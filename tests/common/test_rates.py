@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -85,20 +86,18 @@ def test_without_redis_the_process_counts(ten_a_minute, settings):
 def test_a_window_moves_and_forgets_whom_it_has_not_seen(monkeypatch):
     clock = [1_000.0]
     monkeypatch.setattr(windows.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(windows.time, "time", lambda: 9_000.0 + clock[0])
     store = windows.Windows()
-    assert store.acquire_entry("one", 2, 60)
+    assert store.take("one", 2, 60) == (True, 1, 0)
     clock[0] += 40
-    assert store.acquire_entry("one", 2, 60)
-    assert not store.acquire_entry("one", 2, 60)
+    assert store.take("one", 2, 60) == (True, 2, 40)
+    assert store.take("one", 2, 60) == (False, 2, 40)
 
     clock[0] += 21  # the first has left the window, the second has not
 
-    assert store.get_moving_window("one", 2, 60) == (10_040.0, 1)
-    assert store.acquire_entry("one", 2, 60)
-    assert not store.acquire_entry("one", 2, 60)
+    assert store.take("one", 2, 60) == (True, 2, 21)
+    assert store.take("one", 2, 60) == (False, 2, 21)
     clock[0] += 200
-    store.acquire_entry("another", 2, 60)
+    store.take("another", 2, 60)
     assert store.reset() == 1
 
 
@@ -122,3 +121,30 @@ def test_counting_starts_no_threads(ten_a_minute):
         passes(number)
 
     assert threading.active_count() <= before
+
+
+def told(name, subject="someone"):
+    counted = rates.begin()
+    with suppress(RateLimited):
+        rates.hit(name, subject)
+    return rates.headers(counted)
+
+
+@pytest.fixture
+def two_in_a_minute(settings):
+    settings.RATES = {"api_user": [(2, 60)], "register": [(2, 60)], "turns_user": []}
+
+
+def test_an_answer_says_what_is_left_and_when_there_is_more(two_in_a_minute):
+    """Here in memory; with REDIS_URL in Redis, by the same round trip."""
+    assert [told("api_user") for _ in range(3)] == [
+        {"RateLimit-Policy": '"api";q=2;w=60', "RateLimit": f'"api";r={left};t=60'}
+        for left in (1, 0, 0)
+    ]
+    assert told("api_user", "another")["RateLimit"] == '"api";r=1;t=60'
+
+
+def test_nothing_is_told_of_what_was_not_counted_or_is_nobody_s_business(two_in_a_minute):
+    assert [told("turns_user") for _ in range(9)] == [{}] * 9
+    assert told("register") == {}
+    rates.hit("api_user", "somebody without a request")

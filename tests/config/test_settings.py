@@ -88,7 +88,7 @@ def test_a_factor_multiplies_rates_and_counts_and_no_sizes(read):
 
 def test_each_rate_is_changed_or_turned_off_by_its_name(read):
     found = read(
-        *("RATES", "problems"),
+        "RATES",
         RATE_TURNS_USER="100/60, 1000/3600",
         RATE_TYPING="off",
         RATE_API_USER="many",
@@ -99,7 +99,7 @@ def test_each_rate_is_changed_or_turned_off_by_its_name(read):
     assert found["RATES"]["turns_user"] == [[1_000, 60], [10_000, 3_600]]
     assert found["RATES"]["typing"] == []
     assert found["RATES"]["api_user"] == found["RATES"]["api_key"] == [[30_000, 60]]
-    assert [each[0] for each in found["problems"]] == ["RATE_API_USER", "RATE_API_KEY"]
+    assert found["problems"] == ["RATE_API_USER", "RATE_API_KEY"]
 
 
 def test_an_empty_variable_is_none(read):

@@ -120,7 +120,7 @@ def _note(limit_name: str, quota: int, span: int, taken: Taken, wait: float) -> 
     counted, policy = _counted.get(), _TOLD.get(limit_name)
     if counted is None or policy is None:
         return
-    told = Counted(policy, quota, span, max(0, quota - taken.count), math.ceil(wait))
+    told = Counted(policy, quota, span, max(0, quota - taken.number), math.ceil(wait))
     earlier = counted.get(policy)
     if earlier is None or told.remaining <= earlier.remaining:
         counted[policy] = told

@@ -41,7 +41,7 @@ class Taken(NamedTuple):
     seconds, is the oldest of them."""
 
     passed: bool
-    count: int
+    number: int
     age: float
 
 
@@ -50,16 +50,16 @@ class RedisWindows(RedisStorage):
 
     def initialize_storage(self, _uri: str) -> None:
         super().initialize_storage(_uri)
-        self._take = self.get_connection().register_script(_TAKE)
+        self._take = self.get_connection().register_script(_TAKE.encode())
 
     def take(self, key: str, limit: int, expiry: int) -> Taken:
         """Raises StorageError."""
         now = time.time()
         try:
-            passed, count, oldest = self._take([self.prefixed_key(key)], [now, limit, expiry])
+            passed, number, oldest = self._take([self.prefixed_key(key)], [now, limit, expiry])
         except self.base_exceptions as error:
             raise StorageError(error) from error
-        return Taken(bool(passed), int(count), max(0.0, now - float(oldest)))
+        return Taken(bool(passed), int(number), max(0.0, now - float(oldest)))
 
 
 class Windows(MemoryStorage):

@@ -29,6 +29,7 @@ CELERY_BEAT_SCHEDULER = "config.jobs:OneBeat"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "heartbeat": {"task": "common.tasks.heartbeat", "schedule": 20.0},
     "mail": {"task": "accounts.tasks.send_waiting_mail", "schedule": 60.0},
+    "quota_mail": {"task": "quotas.tasks.mail_quota_warnings", "schedule": 60.0},
     # Not only at night: some things last an hour, and a laptop sleeps at night.
     "purge": {"task": "common.tasks.purge", "schedule": 3_600.0},
     "words": {"task": "chat.tasks.forget_deleted_words", "schedule": 3_600.0},

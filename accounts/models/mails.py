@@ -20,6 +20,7 @@ class Letter(models.TextChoices):
     CONFIRM_EMAIL = "confirm_email", _("Confirm an address")
     EMAIL_CHANGE_ASKED = "email_change_asked", _("An address is about to change")
     EMAIL_CHANGED = "email_changed", _("An address has changed")
+    NOTICE = "notice", _("Something a person wants to be told of")
 
 
 class OutgoingMailQuerySet(models.QuerySet["OutgoingMail"]):
@@ -42,6 +43,9 @@ class OutgoingMail(Record):
     )
     address = models.CharField(_("address"), max_length=254)
     language = models.CharField(_("language"), max_length=10, blank=True)
+    # Of a notice, which a higher app has written; the others are written when they are sent.
+    subject = models.CharField(_("subject"), max_length=200, blank=True)
+    body = models.TextField(_("text"), blank=True)
     due_at = models.DateTimeField(_("due at"), default=timezone.now, db_index=True)
     attempts = models.PositiveSmallIntegerField(_("tries"), default=0)
 

@@ -41,6 +41,24 @@ def post(letter: Letter, *, address: str, user: User | None = None) -> None:
         address=address,
         language=(user.language if user else "") or get_language() or "",
     )
+    _note(mail)
+
+
+def post_notice(user: User, *, subject: str, body: str) -> None:
+    """The same, for what a higher app has written in the person's language."""
+    _note(
+        OutgoingMail(
+            letter=Letter.NOTICE,
+            user=user,
+            address=user.email,
+            language=user.language,
+            subject=one_line(subject),
+            body=body,
+        )
+    )
+
+
+def _note(mail: OutgoingMail) -> None:
     with write_transaction():
         mail.save(force_insert=True)
         transaction.on_commit(lambda: mail_waiting.send_robust(OutgoingMail, mail_id=mail.pk))
@@ -123,6 +141,10 @@ def _write(mail: OutgoingMail) -> EmailMessage | None:
                 return None
             link = _link(user, MailLink.Purpose.CONFIRM_EMAIL, address=mail.address)
             return _message(mail, user, _("Confirm your new e-mail address"), link=link)
+        case Letter.NOTICE:
+            # Not to an address that is theirs no longer.
+            theirs = mail.user if mail.user and mail.user.email == mail.address else None
+            return EmailMessage(mail.subject, mail.body, to=[theirs.email]) if theirs else None
         case Letter.EMAIL_CHANGE_ASKED:
             subject = _("Your e-mail address at Parley is about to change")
         case _:

@@ -268,6 +268,7 @@ def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UU
             asked.answer_tokens,
             route.prices,
             most_output_tokens=asked.parameters.get("max_tokens") or route.max_output_tokens,
+            may_be_cut=not (job.request.strict and "max_tokens" in asked.parameters),
         ),
         started_at=job.started_at,
     )

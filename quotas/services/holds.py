@@ -52,12 +52,14 @@ def cost_of(usage: Usage, prices: Prices) -> int:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a turn is expected to use. `most_output_tokens` is the most that the model would write
-    if nothing held it back, None if it does not say."""
+    if nothing held it back, None if it does not say. `may_be_cut` False is for an answer that is
+    to have all of `output_tokens`, or not to begin (R9)."""
 
     prompt_tokens: int
     output_tokens: int
     prices: Prices
     most_output_tokens: int | None = None
+    may_be_cut: bool = True
 
     def amounts(self, output_tokens: int) -> Amounts:
         price = price_of(self.prompt_tokens, self.prices.input)
@@ -84,7 +86,7 @@ def hold(*, turn_id: UUID, payer: Payer, wanted: Wanted, started_at: datetime) -
     """
     applying = limits_of(payer, at=started_at)
     output, bound = wanted.output_tokens, None
-    if config.hard_limits:
+    if config.hard_limits and wanted.may_be_cut:
         output, bound = _bound(applying, wanted, at=started_at)
     amounts = wanted.amounts(output)
     taken = windows.take(applying.limits, amounts, at=started_at)

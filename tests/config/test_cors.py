@@ -38,6 +38,15 @@ async def test_a_listed_origin_may_ask_before():
     assert "idempotency-key" in headers["access-control-allow-headers"]
 
 
+async def test_openais_client_in_a_page_may_say_what_it_says_everywhere():
+    answer = await headers_for(OURS, method="OPTIONS")
+
+    allowed = answer["access-control-allow-headers"]
+    assert {"x-stainless-lang", "x-stainless-retry-count"} <= set(allowed.split(", "))
+    exposed = (await headers_for(OURS))["access-control-expose-headers"]
+    assert "X-Should-Retry" in exposed
+
+
 @pytest.mark.parametrize(
     "origin",
     [

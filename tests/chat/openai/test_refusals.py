@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from accounts.services import api_keys
 from chat.models import Turn
 from common import lifecycle
 from common.db import in_thread
-from models_registry.providers.base import Finished, TextDelta
+from models_registry.providers.base import Finished, TextDelta, Usage
 from quotas.models import Hold
 from tests.asgi import Request
 from tests.chat.conftest import make_model
 from tests.chat.openai.conftest import COMPLETIONS, HI, error_of
+from tests.quotas.rows import limited
 
 TOOLS = [{"type": "function", "function": {"name": "look", "description": "d " * 500}}]
 IMAGE = [
@@ -74,6 +77,26 @@ async def test_schemas_of_tools_need_room_and_are_held(ask, script):
 
     assert with_tools - plain > 500
     assert (await error_of(ask(tools=TOOLS * 30), 400))["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("hard", [False, True])
+async def test_an_answer_that_a_limit_has_no_room_for_is_refused_and_not_cut(
+    ask, alice, script, monkeypatch, hard
+):
+    """R9."""
+    monkeypatch.setattr("quotas.services.holds.config", SimpleNamespace(hard_limits=hard))
+    await in_thread(limited)("user", alice.user.pk, "tokens", "day", 500)
+    script(TextDelta("Hi"), Finished("stop", Usage(8, 1)))
+
+    request = ask(max_tokens=1_000)
+    error = await no_turn(request, 429)
+    fitting = await ask(max_tokens=400).json()
+
+    assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
+    assert request.headers["x-should-retry"] == "false"
+    assert int(request.headers["retry-after"]) >= 1
+    assert fitting["usage"]["total_tokens"] == 9
+    assert script.requests[0][1].max_tokens == 400
 
 
 async def test_an_image_is_held_and_passes_as_text(ask, script):

@@ -31,7 +31,10 @@ _NAMES: dict[str, tuple[str, str | None]] = {
     "rate_limited": ("rate_limit_exceeded", "rate_limit_exceeded"),
     "quota_exceeded": ("insufficient_quota", "insufficient_quota"),
     "internal": ("server_error", "internal"),
+    "prompt_too_long": (_INVALID, "context_length_exceeded"),
 }
+# Those that tell of one field, and never of another.
+_FIELDS = {"model_not_allowed": "model", "prompt_too_long": "messages"}
 # Asked for again at once these would be refused again, or tried once more where they were tried
 # often enough: the clients do as this header says.
 _NOT_RETRIED = {"quota_exceeded", "upstream_error", "upstream_timeout"}
@@ -76,8 +79,8 @@ def _name(error: errors.AppError) -> tuple[str, str | None]:
 
 
 def _field(error: errors.AppError) -> str | None:
-    if error.code == "model_not_allowed":
-        return "model"
+    if error.code in _FIELDS:
+        return _FIELDS[error.code]
     first = next(iter(error.errors or {}), None)
     return None if first == "non_field_errors" else first
 

@@ -69,6 +69,14 @@ class ParameterRefused(ProviderRefused):
     title = _("The model does not take a parameter of this request.")
 
 
+class PromptTooLong(ProviderRefused):
+    """The prompt is longer than the model's window, as its provider counts."""
+
+    code = "prompt_too_long"
+    status = 400
+    title = _("This is longer than the model can read.")
+
+
 class ProviderBusy(ProviderError):
     """The provider's own rate limit or quota."""
 

@@ -50,7 +50,8 @@ class ChatRequest:
     """What the model is asked. `messages`, `tools`, `tool_choice` and `response_format` have
     OpenAI's shape; None leaves a parameter to the provider. `options` are further parameters;
     a provider passes on those it knows and drops the rest. `strict`: what decides over the form of
-    the answer may not be dropped, should the model mind it. `purpose` and `language` ("en",
+    the answer may not be dropped, should the model mind it, and a prompt that the provider finds
+    too long is told as that. `purpose` and `language` ("en",
     "zh-hans") are for a provider that makes its own sentences: what they are for, and in what."""
 
     messages: list[dict[str, Any]]

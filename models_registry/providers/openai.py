@@ -11,6 +11,7 @@ import openai
 import orjson
 from openai import AsyncStream, Omit, omit
 
+from models_registry.errors import PromptTooLong
 from models_registry.providers.base import ChatRequest
 from models_registry.providers.clients import Client, Entry, open_client, pool, raw_bytes
 from models_registry.providers.failures import mapped_errors
@@ -86,6 +87,8 @@ class OpenAIProvider(StreamingProvider):
                 except openai.APIStatusError as exc:
                     refused = _refused_parameter(exc, body)
                     if refused is None:
+                        if request.strict and _is_too_long(exc):
+                            raise PromptTooLong() from exc
                         raise
                     left_out(request, refused)
                     entry.refused.add(f"{self._model} {refused}")
@@ -127,6 +130,13 @@ class OpenAIProvider(StreamingProvider):
         official = self._endpoint.base_url.startswith(_OFFICIAL_HOST)
         names = reversed(_TOKEN_LIMITS) if official else _TOKEN_LIMITS
         return [name for name in names if f"{self._model} {name}" not in refused]
+
+
+def _is_too_long(exc: openai.APIStatusError) -> bool:
+    """As OpenAI, llama.cpp and vLLM say it."""
+    words = {exc.code, exc.type}
+    known = {"context_length_exceeded", "exceed_context_size_error"}
+    return not words.isdisjoint(known) or "maximum context length" in str(exc.body)
 
 
 def _refused_parameter(exc: openai.APIStatusError, sent: dict[str, Any]) -> str | None:

@@ -15,6 +15,7 @@ from models_registry.errors import (
     ModelNotAllowed,
     ModelUnavailable,
     ParameterRefused,
+    PromptTooLong,
     ProviderFailed,
     ProviderTimeout,
 )
@@ -28,6 +29,7 @@ CASES = [
     (errors.Invalid("no"), 400, INVALID, None, True),
     (ContextLengthExceeded("no"), 400, INVALID, "context_length_exceeded", True),
     (ParameterRefused("no"), 400, INVALID, "parameter_refused", True),
+    (PromptTooLong(), 400, INVALID, "context_length_exceeded", True),
     (errors.Unauthenticated(), 401, INVALID, "invalid_api_key", True),
     (TokenInvalid(), 401, INVALID, "invalid_api_key", True),
     (ModelNotAllowed(), 403, INVALID, "model_not_allowed", True),

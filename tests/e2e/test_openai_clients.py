@@ -354,7 +354,7 @@ def test_a_client_that_runs_out_of_patience_stops_the_provider(
 ):
     upstream.script(Reply((HANG,)))
 
-    found = official(owner.server, key, timeout=1, max_retries=0).complete(
+    found = official(owner.server, key, timeout=3, max_retries=0).complete(
         model="mock", messages=HI, stream=stream
     )
 

@@ -122,6 +122,25 @@ class _WithoutTransaction(DjangoModelAdmin[Any]):
         return answer
 
 
+class ServiceForm(forms.ModelForm[Any]):
+    """A form whose last word has the service; `actor` is set for each request."""
+
+    actor: Any
+    # What services name otherwise than the form does.
+    names: Mapping[str, str] = {}
+
+    def told(self, work: Callable[[], Any]) -> Any:
+        """What `work` returns; its refusal becomes the form's."""
+        try:
+            return work()
+        except AppError as error:
+            for field, texts in (error.errors or {"": [str(error)]}).items():
+                named = self.names.get(field, field)
+                known = named if named in self.fields else None
+                self.add_error(known, [str(text) for text in texts])
+        return None
+
+
 class ServiceAdmin(UncountedAdmin, _WithoutTransaction):
     """Rows that services alone change: what these refuse is told in words."""
 

@@ -29,6 +29,15 @@ def _list_of(model: str) -> Any:
     return reverse_lazy(f"admin:{model.replace('.', '_')}_changelist")
 
 
+# Pages that are no list of rows, before the items of a section of the side bar: title, icon, route,
+# and the model that one has to see.
+_PAGES: dict[str, list[tuple[Any, str, str, str]]] = {
+    "quotas.plan": [
+        (_("Usage report"), "bar_chart", "admin:quotas_usagerecord_report", "quotas.usagerecord")
+    ],
+}
+
+
 # What the side bar and the first page show, in this order: each model once.
 SECTIONS: list[tuple[Any, list[tuple[Any, str, str]]]] = [
     (
@@ -59,18 +68,40 @@ SECTIONS: list[tuple[Any, list[tuple[Any, str, str]]]] = [
         ],
     ),
     (
+        _("Usage"),
+        [
+            (_("Plans"), "loyalty", "quotas.plan"),
+            (_("Who has which plan"), "group", "quotas.planassignment"),
+            (_("Own limits"), "speed", "quotas.subjectlimit"),
+            (_("Boosts"), "bolt", "quotas.boost"),
+            (_("Counters"), "data_usage", "quotas.window"),
+            (_("Usage records"), "receipt_long", "quotas.usagerecord"),
+            (_("Holds"), "hourglass", "quotas.hold"),
+        ],
+    ),
+    (
         _("System"),
         [
             (_("Settings"), "tune", "constance.config"),
             (_("Audit trail"), "history", "accounts.auditentry"),
-            (_("Usage records"), "receipt_long", "quotas.usagerecord"),
-            (_("Holds"), "hourglass", "quotas.hold"),
             (_("Outgoing mail"), "mail", "accounts.outgoingmail"),
             (_("Mailed links"), "link", "accounts.maillink"),
             (_("Idempotency records"), "repeat", "chat.idempotencyrecord"),
         ],
     ),
 ]
+
+
+def _entries(items: list[tuple[Any, str, str]]) -> list[dict[str, Any]]:
+    found = []
+    for item in items:
+        for title, icon, route, model in _PAGES.get(item[2], ()):
+            link = reverse_lazy(route)
+            found.append(
+                {"title": title, "icon": icon, "link": link, "permission": _may_view(model)}
+            )
+        found.append(_item(*item))
+    return found
 
 
 def sections(app_list: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -165,7 +196,7 @@ UNFOLD: dict[str, Any] = {
         "show_search": False,
         "show_all_applications": False,
         "navigation": [
-            {"title": title, "separator": True, "items": [_item(*item) for item in items]}
+            {"title": title, "separator": True, "items": _entries(items)}
             for title, items in SECTIONS
         ],
     },

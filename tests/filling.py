@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -20,11 +20,22 @@ from accounts.models import (
     User,
 )
 from chat.models import Conversation, IdempotencyRecord, Message, Share, Turn
-from models_registry.models import ChatModel, Connection, EnvironmentProvider
-from quotas.models import Hold, UsageRecord
+from models_registry.models import ChatModel, Connection, EnvironmentProvider, ModelPrice
+from quotas.models import (
+    Boost,
+    Hold,
+    Plan,
+    PlanAssignment,
+    PlanLimit,
+    SubjectLimit,
+    UsageRecord,
+    Window,
+)
 
 _WORDS = "Wie planen wir das? How do we plan it? 我们怎么安排这件事 "
 _BATCH = 2_000
+_A_DAY = {"metric": "tokens", "period": "day", "amount": 1_000}
+_BOOST = {**_A_DAY, "starts_at": datetime(2030, 1, 31, tzinfo=UTC)}
 
 
 def fill(
@@ -35,6 +46,7 @@ def fill(
     users = _people(people, name)
     _models(models, users, name)
     _records(users, name)
+    _quotas(users, name)
     for chunk in _chunks(conversations):
         talks = Conversation.objects.bulk_create(
             Conversation(
@@ -121,6 +133,36 @@ def _records(users: list[User], name: str) -> None:
             user=user, purpose="reset", digest=uuid4().hex, address=user.email, expires_at=later
         )
         for user in users[:500]
+    )
+
+
+def _quotas(users: list[User], name: str) -> None:
+    now = timezone.now()
+    plan = Plan.objects.create(name=f"{name}'s")
+    PlanLimit.objects.create(plan=plan, metric="tokens", period="day", amount=1_000)
+    model = ChatModel.objects.filter(name__startswith=name).first()
+    if model is not None:
+        ModelPrice.objects.create(model=model, starts_at=now, input_price=1, output_price=1)
+    kinds: Any = ((PlanAssignment, {"plan": plan}), (SubjectLimit, _A_DAY), (Boost, _BOOST))
+    for kind, row in kinds:
+        kind._default_manager.bulk_create(  # noqa: SLF001 documented
+            [kind(kind="user", subject_id=str(user.pk), **row) for user in users],
+            batch_size=_BATCH,
+        )
+    Window.objects.bulk_create(
+        [
+            Window(
+                kind="user",
+                subject_id=str(user.pk),
+                metric="tokens",
+                period="day",
+                start=now,
+                ends_at=now + timedelta(days=1),
+                used=1,
+            )
+            for user in users
+        ],
+        batch_size=_BATCH,
     )
 
 

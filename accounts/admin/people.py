@@ -161,7 +161,13 @@ class UserAdmin(ServiceAdmin):
     search_fields = ("username", "email", "display_name")
     search_help_text = _("User name, e-mail or display name")
     ordering = ("-id",)
-    actions = ("suspend", "activate", "change_roles", "sign_out", "send_reset_link")
+    actions: tuple[str, ...] = (
+        "suspend",
+        "activate",
+        "change_roles",
+        "sign_out",
+        "send_reset_link",
+    )
     help_texts = {
         "username": _("3 to 64 letters, digits and . _ - of one script. It never changes."),
         "email": _("For signing in and for mail. The old address is told of a change."),

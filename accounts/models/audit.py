@@ -53,6 +53,7 @@ class AuditAction(models.TextChoices):
     LIMIT_CHANGED = "limit.changed", _("Limit changed")
     LIMIT_RESET = "limit.reset", _("Limit reset")
     BOOST_GRANTED = "boost.granted", _("More granted for a time")
+    BOOST_TAKEN_BACK = "boost.taken_back", _("What was granted taken back")
     CONVERSATION_READ = "conversation.read", _("Another's conversation read")
     CONVERSATION_TITLES = "conversation.titles_read", _("Titles of others' conversations read")
     CONVERSATION_DELETED = "conversation.deleted", _("Another's conversation deleted")

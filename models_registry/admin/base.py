@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from django import forms
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from accounts.admin.actors import actor_of
-from accounts.models import User
-from common.admin import ServiceAdmin
-from common.errors import AppError
+from common.admin import ServiceAdmin, ServiceForm
 
-
-class ServiceForm(forms.ModelForm[Any]):
-    """A form whose last word has the service; `actor` is set for each request."""
-
-    actor: User
-    # What services name otherwise than the form does.
-    names: Mapping[str, str] = {}
-
-    def told(self, work: Callable[[], Any]) -> Any:
-        """What `work` returns; its refusal becomes the form's."""
-        try:
-            return work()
-        except AppError as error:
-            for field, texts in (error.errors or {"": [str(error)]}).items():
-                named = self.names.get(field, field)
-                known = named if named in self.fields else None
-                self.add_error(known, [str(text) for text in texts])
-        return None
+__all__ = ["RegistryAdmin", "ServiceForm"]
 
 
 class RegistryAdmin(ServiceAdmin):

@@ -53,6 +53,7 @@ class DatedPrices(_Priced, TabularInline):  # type: ignore[misc]  # unfold ships
     fields: tuple[str, ...] = ("starts_at", "input_price", "output_price", "cached_price")
     ordering = ("starts_at",)
     extra = 0
+    hide_title = True
     max_num = prices.PRICES_AT_MOST
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -114,7 +114,7 @@ class PlanAssignment(Record):
         constraints = [models.UniqueConstraint(fields=["kind", "subject_id"], name="one_plan_each")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.subject_id}"
+        return f"{self.get_kind_display()}: {self.plan}"
 
 
 class SubjectLimit(Amount):
@@ -135,7 +135,9 @@ class SubjectLimit(Amount):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.subject_id} {self.metric}/{self.period}"
+        return (
+            f"{self.get_kind_display()}: {self.get_metric_display()} / {self.get_period_display()}"
+        )
 
 
 class Boost(Record):
@@ -162,4 +164,4 @@ class Boost(Record):
         indexes = [models.Index(fields=["kind", "subject_id"], name="boosts_of_a_subject")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.subject_id} +{self.amount} {self.metric}"
+        return f"{self.get_kind_display()}: {self.get_metric_display()}"

@@ -40,4 +40,6 @@ class Window(Record):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.subject_id} {self.metric}/{self.period} {self.start}"
+        return (
+            f"{self.get_kind_display()}: {self.get_metric_display()} / {self.get_period_display()}"
+        )

@@ -128,6 +128,14 @@ def reset(
     return made
 
 
+def take_back(boost: Boost, subject: Subject, *, actor: User | None) -> None:
+    """What was granted counts no more. Raises PermissionDenied."""
+    check_may(actor, "delete_boost")
+    with write_transaction():
+        _record(AuditAction.BOOST_TAKEN_BACK, subject, boost, actor=actor)
+        boost.delete()
+
+
 def applying_to(subject: Subject, *, at: datetime) -> list[Limit]:
     """Of a person all limits that apply to them, of anything else its own."""
     if subject.kind == Kind.USER:

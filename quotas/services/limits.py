@@ -15,7 +15,16 @@ from django.db.models.functions import Cast
 
 from accounts.models import User
 from common.statements import Select
-from quotas.models import Boost, Kind, Payer, Period, Plan, PlanAssignment, SubjectLimit
+from quotas.models import (
+    Boost,
+    Kind,
+    Payer,
+    Period,
+    Plan,
+    PlanAssignment,
+    PlanLimit,
+    SubjectLimit,
+)
 
 # A boost without a period does not reach the minute.
 _BOOSTED = (Period.DAY, Period.MONTH, Period.TOTAL)
@@ -198,3 +207,72 @@ def _build(*, person: Any, user: Any, key: Any, inbox: Any, at: Any) -> QuerySet
 
 
 _rows = Select("person", "user", "key", "inbox", "at", build=_build)
+
+
+def amounts_of(
+    subjects: Iterable[tuple[str, str]], *, at: datetime
+) -> dict[tuple[str, str, str, str], int]:
+    """How much each limit allows, with what is granted on top at that time, by (kind, id, metric,
+    period). As many queries for many subjects as for one."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for kind, subject_id in subjects:
+        wanted[kind].add(subject_id)
+    if not wanted:
+        return {}
+    found: dict[tuple[str, str], _Found] = defaultdict(_Found)
+    theirs = Q()
+    for kind, ids in wanted.items():
+        theirs |= Q(kind=kind, subject_id__in=ids)
+    columns = ("kind", "subject_id", "metric", "period", "amount")
+    for source, rows in (
+        ("own", SubjectLimit.objects.filter(theirs)),
+        ("boost", Boost.objects.filter(theirs & _lasting(at))),
+    ):
+        for kind, subject_id, *limit in rows.values_list(*columns):
+            found[kind, subject_id].add(_Row(source, kind, subject_id, "", *limit))
+    _add_plans(found, wanted.get(Kind.USER, set()))
+    return {
+        limit.key: limit.amount
+        for (kind, subject_id), rows in found.items()
+        for limit in rows.limits(person=subject_id if kind == Kind.USER else "")
+    }
+
+
+def _add_plans(found: dict[tuple[str, str], _Found], people: set[str]) -> None:
+    """Those that people have themselves, those of their roles, and the default one."""
+    if not people:
+        return
+    memberships = User.groups.through._default_manager.filter(user_id__in=people)  # noqa: SLF001
+    groups: dict[str, set[str]] = defaultdict(set)
+    for user_id, group_id in memberships.values_list("user_id", "group_id"):
+        groups[str(user_id)].add(str(group_id))
+    every_group = set().union(*groups.values())
+    assigned = PlanAssignment.objects.filter(
+        Q(kind=Kind.USER, subject_id__in=people) | Q(kind=Kind.GROUP, subject_id__in=every_group)
+    )
+    plans = {
+        (kind, subject_id): str(plan_id)
+        for kind, subject_id, plan_id in assigned.values_list("kind", "subject_id", "plan_id")
+    }
+    limits: dict[str, list[Any]] = defaultdict(list)
+    default = set()
+    rows = PlanLimit.objects.filter(Q(plan__in=set(plans.values())) | Q(plan__is_default=True))
+    for plan_id, is_default, *limit in rows.values_list(
+        "plan_id", "plan__is_default", "metric", "period", "amount"
+    ):
+        limits[str(plan_id)].append(limit)
+        if is_default:
+            default.add(str(plan_id))
+    for person in people:
+        given = {("user", plans[Kind.USER, person])} if (Kind.USER, person) in plans else set()
+        given |= {
+            ("group", plans[Kind.GROUP, each])
+            for each in groups[person]
+            if (Kind.GROUP, each) in plans
+        }
+        given |= {("default", each) for each in default}
+        for source, plan in given:
+            # A plan without limits is a row without a metric.
+            for metric, period, amount in limits[plan] or [("", "", 0)]:
+                row = _Row(source, Kind.USER, person, plan, metric, period, amount)
+                found[Kind.USER, person].add(row)

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # A spreadsheet would compute what begins so (A10).
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> str:
-    """Rows under `names`, else under the keys of the first one."""
-    return "".join(csv_lines(rows, names or list(rows[0] if rows else ())))
-
-
-def csv_lines(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Iterator[str]:
-    """Line by line, the heading first."""
-    if names:
-        yield _line(names)
-    for row in rows:
-        yield _line([_cell(row.get(name)) for name in names])
-
-
-def _line(cells: Sequence[str]) -> str:
+def as_csv(
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str] = (), *, with_heading: bool = True
+) -> str:
+    """Rows under `names`, else under the keys of the first one; nothing where there are none."""
+    names = names or list(rows[0] if rows else ())
     out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow(cells)
+    sheet = csv.writer(out, lineterminator="\r\n")
+    if names and with_heading:
+        sheet.writerow(names)
+    sheet.writerows([_cell(row.get(name)) for name in names] for row in rows)
     return out.getvalue()
 
 

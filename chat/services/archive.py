@@ -18,6 +18,7 @@ from accounts.services.people import roles_of
 from chat.models import Share
 from chat.services import exports
 from chat.streams.events import timestamp
+from common.csv_files import as_csv
 from common.models import Record
 from common.money import as_decimal
 from models_registry.models import ChatModel, Connection
@@ -35,6 +36,7 @@ conversations/ID.json   a conversation with all its branches; POST conversations
 conversations/ID.md     the same, to be read
 shares.json             which conversations you made public
 usage.json              what your turns used
+usage.csv               the same, for spreadsheets
 connections.json        your own connections to providers, without their keys
 models.json             your own models
 sessions.json           the devices you signed in on
@@ -87,6 +89,7 @@ def _entries(user: User) -> Iterator[tuple[str, Iterable[bytes]]]:
         yield f"conversations/{conversation.id}.md", exports.as_markdown(conversation)
     yield "shares.json", _listed(Share.objects.visible_to(user), _share)
     yield "usage.json", _listed(UsageRecord.objects.filter(user_id=user.pk), _use)
+    yield "usage.csv", _sheet(UsageRecord.objects.filter(user_id=user.pk), _use)
     yield "connections.json", _listed(Connection.objects.filter(owner=user), _connection)
     yield "models.json", _listed(ChatModel.objects.filter(owner=user), _model)
     yield "sessions.json", _listed(user.sign_ins.all(), _sign_in)
@@ -98,13 +101,28 @@ def _listed(rows: QuerySet[_Row], fields_of: Callable[[_Row], dict[str, Any]]) -
     """A list of objects, one a line, the oldest first; read page by page."""
     yield b"["
     is_first = True
-    after = UUID(int=0)
-    while page := list(rows.order_by("id").filter(pk__gt=after)[: settings.EXPORT_PAGE]):
+    for page in _pages(rows):
         lines = [orjson.dumps(fields_of(each)) for each in page]
         yield (b"\n" if is_first else b",\n") + b",\n".join(lines)
         is_first = False
-        after = page[-1].pk
     yield b"\n]\n"
+
+
+def _sheet(rows: QuerySet[_Row], fields_of: Callable[[_Row], dict[str, Any]]) -> Iterator[bytes]:
+    """A table with a heading, where there is any row; the oldest first."""
+    names: list[str] = []
+    for page in _pages(rows):
+        table = [fields_of(each) for each in page]
+        heading = [] if names else list(table[0])
+        names = names or heading
+        yield as_csv(table, names, with_heading=bool(heading)).encode()
+
+
+def _pages(rows: QuerySet[_Row]) -> Iterator[list[_Row]]:
+    after = UUID(int=0)
+    while page := list(rows.order_by("id").filter(pk__gt=after)[: settings.EXPORT_PAGE]):
+        yield page
+        after = page[-1].pk
 
 
 def _profile(user: User) -> dict[str, Any]:

@@ -24,6 +24,7 @@ DOCUMENTS = [README, *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("
 PEOPLE = {
     "docs/openai-compatible.md": "ada",
     "docs/providers.md": "mina",
+    "docs/quotas.md": "mina",
     "docs/self-hosting.md": "mina",
     "docs/terminal.md": "ada",
 }

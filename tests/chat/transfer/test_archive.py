@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import random
 import zipfile
+from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from accounts.services import api_keys, audit
 from chat.models import Conversation, Message
@@ -18,6 +21,7 @@ from chat.services.turn_requests import send_message
 from models_registry.models import ChatModel
 from models_registry.providers.base import Finished, TextDelta, Usage
 from models_registry.services.connections import create_connection
+from quotas.models import UsageRecord
 from tests.chat.conftest import read
 from tests.chat.rows import chain
 from tests.chat.transfer.files import own, said, talk
@@ -54,6 +58,7 @@ def test_it_holds_everything_of_a_person_and_nothing_of_others(rest, alice, char
         f"conversations/{conversation.id}.json",
         f"conversations/{conversation.id}.md",
         "shares.json",
+        "usage.csv",
         "usage.json",
         "connections.json",
         "models.json",
@@ -158,3 +163,26 @@ def test_the_numbers_of_somebody_new_are_nothing(charlie, conversation):
         "cost": "0.000000",
         "average_messages_per_conversation": 0.0,
     }
+
+
+def test_usage_is_there_for_spreadsheets_which_compute_none_of_it(alice, settings):
+    """A10; in several pages."""
+    settings.EXPORT_PAGE = 2
+    for model in ("echo", "=cmd|x", "echo"):
+        UsageRecord.objects.create(
+            turn_id=uuid4(),
+            user_id=alice.user.pk,
+            purpose="message",
+            model=model,
+            outcome="complete",
+            prompt_tokens=10,
+            completion_tokens=5,
+            cost=1_500_000,
+            started_at=timezone.now(),
+        )
+
+    table = archive(alice.user)["usage.csv"].decode()
+
+    rows = list(csv.DictReader(io.StringIO(table, newline="")))
+    assert [each["model"] for each in rows] == ["echo", "'=cmd|x", "echo"]
+    assert {each["cost"] for each in rows} == {"0.001500"}

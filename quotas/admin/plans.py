@@ -153,7 +153,8 @@ class PlanAdmin(ServiceAdmin):
         return str(plan.counts[Kind.GROUP])
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
-        """Together with its limits, below."""
+        """Stored together with its limits, below; here it only gets the name that is told."""
+        obj.name = form.cleaned_data["name"]
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         limits = None

@@ -62,9 +62,10 @@ class TestPlans:
     def test_one_is_made_with_its_limits(self, admin):
         form = limits_form(of("tokens", "day", "500k"), of("cost", "month", "12.50"))
 
-        done(admin.post(f"{QUOTAS}plan/add/", form))
+        shown = page(admin.post(f"{QUOTAS}plan/add/", form, follow=True))
 
         made = Plan.objects.get(name="Team")
+        assert f'/{made.pk}/change/">Team</a>' in shown
         assert plans.allowances(made) == [
             Allowance("tokens", "day", 500_000),
             Allowance("cost", "month", 12_500_000_000),

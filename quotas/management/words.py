@@ -18,6 +18,9 @@ from quotas.periods import midnight
 from quotas.services import subjects
 from quotas.services.subjects import Subject
 
+# The last whose end is a moment that a clock of any time zone can tell.
+_LAST_DAY = date.max - timedelta(days=2)
+
 
 def add_subjects(parser: Any) -> None:
     """Arguments for `chosen`: people by name, or one of the options."""
@@ -75,7 +78,7 @@ def a_moment(text: str) -> datetime:
     except ValueError:
         pass
     else:
-        return midnight(day + timedelta(days=1))
+        return midnight(min(day, _LAST_DAY) + timedelta(days=1))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -18,6 +18,8 @@ _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 # More digits than any amount has; Decimal would read a million of them.
 _MONEY_CHARACTERS = 40
 _MONEY_PLACES = 6
+# Of what Decimal reads, without spaces, underscores and the digits of other scripts.
+_MONEY = re.compile(r"[0-9.eE+-]{1,%d}" % _MONEY_CHARACTERS, re.ASCII)
 
 
 class Allowance(NamedTuple):
@@ -98,7 +100,7 @@ def _money(given: Any, field: str) -> int:
     is_number = isinstance(given, int | float | str) and not isinstance(given, bool)
     text = str(given) if is_number else ""
     try:
-        amount = Decimal(text if len(text) <= _MONEY_CHARACTERS else "")
+        amount = Decimal(text if _MONEY.fullmatch(text) else "")
         is_exact = amount.is_finite() and -amount.as_tuple().exponent <= _MONEY_PLACES  # type: ignore[operator]
     except InvalidOperation:
         is_exact = False

@@ -11,6 +11,7 @@ from uuid import UUID
 from constance import config
 from django.utils import timezone
 
+from common.errors import Unavailable
 from common.money import PRICED_TOKENS, price_of, rounded
 from common.statements import insert, update_returning
 from quotas.models import Amounts, Hold, Metric, Payer, UsageRecord
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from models_registry.providers.base import Prices, Usage
 
 T = TypeVar("T")
+
+# Each but the first follows a change of limits, or a new minute, during the one before.
+_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,17 @@ class Wanted:
 
 def holding(begin: Callable[[], T]) -> T:
     """Run `begin`, a transaction that holds. Where windows are missing it is rolled back, they are
-    made, and it runs once more: each of its kind once in their time."""
-    try:
-        return begin()
-    except windows.WindowsMissing as missing:
-        windows.make(missing.limits, at=missing.at)
-    return begin()
+    made, and it runs again: usually once, each of its kind once in their time.
+
+    Others may be missing by then, where a limit was set meanwhile or a new minute has begun.
+    Raises Unavailable where that does not end.
+    """
+    for _attempt in range(_ATTEMPTS):
+        try:
+            return begin()
+        except windows.WindowsMissing as missing:
+            windows.make(missing.limits, at=missing.at)
+    raise Unavailable
 
 
 def hold(*, turn_id: UUID, payer: Payer, wanted: Wanted, started_at: datetime) -> int | None:

@@ -30,6 +30,8 @@ from quotas.models import (
 _BOOSTED = (Period.DAY, Period.MONTH, Period.TOTAL)
 _RANKS = {kind: rank for rank, kind in enumerate(Kind.values)}
 _NOBODY = UUID(int=0)
+# What the databases can compare with; no sum of boosts needs more.
+_MOST = BigIntegerField.MAX_BIGINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ class _Found:
             for (metric, period), amount in self._of_plan().items():
                 amounts.setdefault((Kind.USER.value, person, metric, period), amount)
         for key, amount in amounts.items():
-            yield Limit(*key, amount + self._boost(*key))
+            yield Limit(*key, min(amount + self._boost(*key), _MOST))
 
     def _of_plan(self) -> dict[tuple[str, str], int]:
         """Of several roles with plans the roomiest counts, limit by limit: a further role never

@@ -57,12 +57,14 @@ def take(limits: list[Limit], amounts: Amounts, *, at: datetime) -> list[tuple[s
     WindowsMissing. What was taken before that is for the caller's transaction to roll back."""
     taken = []
     for limit in limits:
-        found = _take(limit, amounts.of(limit.metric), at)
-        if found is None:
+        amount = amounts.of(limit.metric)
+        while (found := _take(limit, amount, at)) is None:
             standing = standing_of(limit, at=at)
             if standing is None:
                 raise WindowsMissing(limits, at)
-            raise refusal(limit, standing, at=at)
+            if standing.used + standing.held + amount > limit.amount:
+                raise refusal(limit, standing, at=at)
+            # Somebody has just made the window, or given back what was held in it.
         taken.append((found, limit.amount))
     return taken
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from common.errors import RateLimited
 from quotas.errors import QuotaExceeded
-from quotas.models import Boost, Hold, Kind, Payer, Plan, UsageRecord, Window
+from quotas.models import AMOUNT_AT_MOST, Boost, Hold, Kind, Payer, Plan, UsageRecord, Window
 from quotas.services import books
 from quotas.services.holds import Wanted, release
 from quotas.services.windows import standings
@@ -216,6 +216,16 @@ def test_a_boost_raises_the_limits_of_its_period_or_all_but_the_minute_s(
     else:
         with pytest.raises((QuotaExceeded, RateLimited)):
             begin(alice, at=NOON)
+
+
+def test_boosts_beyond_what_a_database_can_compare_with_hold_nobody_up(alice):
+    limited("user", alice.user_id, "tokens", "day", AMOUNT_AT_MOST)
+    for _number in range(100):
+        boost(alice, AMOUNT_AT_MOST)
+
+    begin(alice)
+
+    assert window().held == 100
 
 
 def test_a_boost_makes_no_limit(alice):

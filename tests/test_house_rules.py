@@ -12,8 +12,13 @@ from pathlib import Path
 
 import grimp
 import pytest
+from django.apps import apps
+from django.db.migrations import operations
+from django.db.migrations.loader import MigrationLoader
+from django.db.models import NOT_PROVIDED
 
 from common.errors import AppError
+from common.schema_state import BREAKING
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("common", "accounts", "models_registry", "quotas", "chat", "support", "config")
@@ -100,6 +105,50 @@ def test_migrations_import_no_code_of_the_apps(path):
     }
 
     assert names.isdisjoint(APPS)
+
+
+# Made before two versions could run side by side.
+_EARLY = {
+    ("chat", name)
+    for name in (
+        "0002_what_ends_a_turn",
+        "0003_feedback",
+        "0004_search",
+        "0006_titles",
+        "0007_transfer",
+    )
+}
+_TAKES_AWAY = (
+    operations.RemoveField,
+    operations.DeleteModel,
+    operations.RenameField,
+    operations.RenameModel,
+)
+
+
+def _breaks(migration):
+    """Would the version before fail on a database that this was done to?"""
+    made = {
+        each.name_lower for each in migration.operations if isinstance(each, operations.CreateModel)
+    }
+    for each in migration.operations:
+        if isinstance(each, _TAKES_AWAY):
+            return True
+        if isinstance(each, operations.AddField) and each.model_name_lower not in made:
+            has_value = each.field.null or each.field.db_default is not NOT_PROVIDED
+            if not (has_value or each.field.many_to_many):
+                return True
+    return False
+
+
+def test_a_migration_only_adds_unless_its_name_says_so():
+    # F18, as docs/self-hosting.md promises: columns are nullable or the database has a default.
+    ours = {each.label for each in apps.get_app_configs() if each.name in APPS}
+    found = MigrationLoader(None).disk_migrations
+    breaking = {key for key, each in found.items() if key[0] in ours and _breaks(each)}
+
+    assert {key for key in breaking - _EARLY if not key[1].endswith(BREAKING)} == set()
+    assert breaking >= _EARLY  # the rule finds what it looks for
 
 
 def test_the_environment_is_read_in_one_place():

@@ -13,12 +13,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='outgoingmail',
             name='body',
-            field=models.TextField(blank=True, verbose_name='text'),
+            field=models.TextField(blank=True, db_default='', default='', verbose_name='text'),
         ),
         migrations.AddField(
             model_name='outgoingmail',
             name='subject',
-            field=models.CharField(blank=True, max_length=200, verbose_name='subject'),
+            field=models.CharField(blank=True, db_default='', default='', max_length=200, verbose_name='subject'),
         ),
         migrations.AlterField(
             model_name='outgoingmail',

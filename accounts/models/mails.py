@@ -44,8 +44,8 @@ class OutgoingMail(Record):
     address = models.CharField(_("address"), max_length=254)
     language = models.CharField(_("language"), max_length=10, blank=True)
     # Of a notice, which a higher app has written; the others are written when they are sent.
-    subject = models.CharField(_("subject"), max_length=200, blank=True)
-    body = models.TextField(_("text"), blank=True)
+    subject = models.CharField(_("subject"), max_length=200, blank=True, default="", db_default="")
+    body = models.TextField(_("text"), blank=True, default="", db_default="")
     due_at = models.DateTimeField(_("due at"), default=timezone.now, db_index=True)
     attempts = models.PositiveSmallIntegerField(_("tries"), default=0)
 

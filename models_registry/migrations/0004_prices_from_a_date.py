@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='chatmodel',
             name='dated_prices',
-            field=models.JSONField(blank=True, default=list, editable=False, verbose_name='prices from a date'),
+            field=models.JSONField(blank=True, db_default=[], default=list, editable=False, verbose_name='prices from a date'),
         ),
         migrations.CreateModel(
             name='ModelPrice',

@@ -104,7 +104,7 @@ class ChatModel(Record):
     # A copy of its `ModelPrice` rows, the newest that has begun and those to come, in their order:
     # [starts_at, input, output, cached]. So that what a turn costs takes no query.
     dated_prices = models.JSONField(
-        _("prices from a date"), default=list, blank=True, editable=False
+        _("prices from a date"), default=list, db_default=[], blank=True, editable=False
     )
     everyone = models.BooleanField(
         _("open to everyone"), default=False, help_text=_("For models of the deployment.")

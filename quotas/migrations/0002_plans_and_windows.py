@@ -2,6 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
+import django.db.models.functions.datetime
 import django.utils.timezone
 import uuid_utils.compat
 from django.db import migrations, models
@@ -125,23 +126,26 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'windows',
             },
         ),
-        migrations.RemoveField(
+        # An older version that runs beside this one still writes them; this one does not.
+        migrations.AlterField(
             model_name='hold',
             name='subjects',
+            field=models.JSONField(default=list, null=True, verbose_name='subjects'),
         ),
-        migrations.RemoveField(
+        migrations.AlterField(
             model_name='usagerecord',
             name='subjects',
+            field=models.JSONField(default=list, null=True, verbose_name='subjects'),
         ),
         migrations.AddField(
             model_name='hold',
             name='attribution',
-            field=models.CharField(blank=True, max_length=256, verbose_name='attributed to'),
+            field=models.CharField(blank=True, db_default='', default='', max_length=256, verbose_name='attributed to'),
         ),
         migrations.AddField(
             model_name='hold',
             name='group_ids',
-            field=models.CharField(blank=True, max_length=1000, verbose_name='roles'),
+            field=models.CharField(blank=True, db_default='', default='', max_length=1000, verbose_name='roles'),
         ),
         migrations.AddField(
             model_name='hold',
@@ -156,7 +160,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='hold',
             name='started_at',
-            field=models.DateTimeField(default=django.utils.timezone.now, verbose_name='started at'),
+            field=models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now, verbose_name='started at'),
         ),
         migrations.AddField(
             model_name='hold',
@@ -166,17 +170,17 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='hold',
             name='windows',
-            field=models.JSONField(blank=True, default=list, verbose_name='windows'),
+            field=models.JSONField(blank=True, db_default=[], default=list, verbose_name='windows'),
         ),
         migrations.AddField(
             model_name='usagerecord',
             name='attribution',
-            field=models.CharField(blank=True, max_length=256, verbose_name='attributed to'),
+            field=models.CharField(blank=True, db_default='', default='', max_length=256, verbose_name='attributed to'),
         ),
         migrations.AddField(
             model_name='usagerecord',
             name='group_ids',
-            field=models.CharField(blank=True, max_length=1000, verbose_name='roles'),
+            field=models.CharField(blank=True, db_default='', default='', max_length=1000, verbose_name='roles'),
         ),
         migrations.AddField(
             model_name='usagerecord',

@@ -1,4 +1,4 @@
-"""A generous plan for everybody, and when open holds began."""
+"""A generous plan for everybody; when open holds began, and who pays for them."""
 
 from django.db import migrations
 from django.db.models import F
@@ -11,10 +11,28 @@ def seed(apps, schema_editor):
     apps.get_model("quotas", "PlanLimit").objects.create(
         plan=plan, metric="tokens", period="day", amount=TOKENS_A_DAY
     )
-    apps.get_model("quotas", "Hold").objects.update(started_at=F("created_at"))
+
+
+def fill_holds(apps, schema_editor):
+    holds = apps.get_model("quotas", "Hold").objects.all()
+    holds.update(started_at=F("created_at"))
+    for hold in holds.filter(status="open").iterator():
+        people = [each["id"] for each in hold.subjects or () if each["kind"] == "user"]
+        hold.user_id = people[0] if people else None
+        hold.save(update_fields=["user_id"])
 
 
 class Migration(migrations.Migration):
     dependencies = [("quotas", "0002_plans_and_windows")]
 
-    operations = [migrations.RunPython(seed, migrations.RunPython.noop)]
+    operations = [
+        migrations.RunPython(seed, migrations.RunPython.noop),
+        migrations.RunPython(fill_holds, migrations.RunPython.noop),
+        # The columns stay while an older version may run beside this one (F18).
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.RemoveField("hold", "subjects"),
+                migrations.RemoveField("usagerecord", "subjects"),
+            ]
+        ),
+    ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -45,8 +46,12 @@ class Charged(Record):
     user_id = models.UUIDField(_("user"), null=True, blank=True)
     key_id = models.UUIDField(_("API key"), null=True, blank=True)
     inbox_id = models.UUIDField(_("inbox"), null=True, blank=True)
-    group_ids = models.CharField(_("roles"), max_length=1_000, blank=True)
-    attribution = models.CharField(_("attributed to"), max_length=256, blank=True)
+    group_ids = models.CharField(
+        _("roles"), max_length=1_000, blank=True, default="", db_default=""
+    )
+    attribution = models.CharField(
+        _("attributed to"), max_length=256, blank=True, default="", db_default=""
+    )
 
     class Meta:
         abstract = True
@@ -65,8 +70,8 @@ class Hold(Charged):
         SETTLED = "settled", _("Settled")
 
     turn_id = models.UUIDField(_("turn"), unique=True, editable=False)
-    started_at = models.DateTimeField(_("started at"), default=timezone.now)
-    windows = models.JSONField(_("windows"), default=list, blank=True)
+    started_at = models.DateTimeField(_("started at"), default=timezone.now, db_default=Now())
+    windows = models.JSONField(_("windows"), default=list, db_default=[], blank=True)
     status = models.CharField(
         _("status"), max_length=8, choices=Status.choices, default=Status.OPEN
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from django.utils.translation import gettext as _
 
-from chat.api.answers import failure
+from chat.api.answers import WRITE_BYTES, failure
 from chat.models import Message
 from chat.services.answers import Answer
 from chat.streams import events
@@ -163,12 +163,13 @@ async def chunks(
 ) -> AsyncGenerator[bytes, None]:
     """`chat.completion.chunk` events: those of the events that are `ready`, then of `batches`."""
     async with aclosing(batches):
-        yield _written(writing, ready, include_usage=include_usage)
+        for piece in _pieces(_lines(writing, ready, include_usage=include_usage)):
+            yield piece
         if ready[-1].is_end:
             return
         async for batch in batches:
-            if line := _written(writing, batch, include_usage=include_usage):
-                yield line
+            for piece in _pieces(_lines(writing, batch, include_usage=include_usage)):
+                yield piece
 
 
 def frame(error: AppError) -> bytes:
@@ -176,22 +177,34 @@ def frame(error: AppError) -> bytes:
     return b"data: %b\n\n%b" % (dump_line(openai_errors.body_of(error)), DONE)
 
 
-def _written(writing: Writing, batch: list[Event], *, include_usage: bool) -> bytes:
-    lines = []
+def _lines(writing: Writing, batch: list[Event], *, include_usage: bool) -> Iterator[bytes]:
     for event in batch:
-        error = failed(event) if event.is_end else None
-        if error is None:
-            lines += [_line(writing, **more) for more in writing.deltas(event)]
-        if error is not None:
-            lines.append(frame(error))
-        elif event.is_end:
+        if event.is_end and (error := failed(event)):
+            yield frame(error)
+            return
+        for more in writing.deltas(event):
+            yield _line(writing, **more)
+        if event.is_end:
             message = orjson.loads(event.data)["message"]
-            lines.append(_line(writing, delta={}, finish_reason=_finish_reason(message)))
+            yield _line(writing, delta={}, finish_reason=_finish_reason(message))
             if include_usage:
                 usage = {"choices": [], "usage": _usage(message)}
-                lines.append(_data(writing.head(_CHUNK) | usage))
-            lines.append(DONE)
-    return b"".join(lines)
+                yield _data(writing.head(_CHUNK) | usage)
+            yield DONE
+
+
+def _pieces(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """What is there at once leaves in one write, a replay of megabytes in several."""
+    ready: list[bytes] = []
+    size = 0
+    for line in lines:
+        ready.append(line)
+        size += len(line)
+        if size > WRITE_BYTES:
+            yield b"".join(ready)
+            ready, size = [], 0
+    if ready:
+        yield b"".join(ready)
 
 
 def _line(writing: Writing, *, finish_reason: str | None = None, **more: Any) -> bytes:

@@ -19,7 +19,7 @@ _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MONEY_CHARACTERS = 40
 _MONEY_PLACES = 6
 # Of what Decimal reads, without spaces, underscores and the digits of other scripts.
-_MONEY = re.compile(r"[0-9.eE+-]{1,%d}" % _MONEY_CHARACTERS, re.ASCII)
+_MONEY = re.compile(rf"[0-9.eE+-]{{1,{_MONEY_CHARACTERS}}}", re.ASCII)
 
 
 class Allowance(NamedTuple):

@@ -144,7 +144,7 @@ def test_amounts_are_read(metric, given, amount):
 
 NO_MONEY: list[Any] = [
     *("0.1234567", "", "ten", "-1", "NaN", "Infinity", "1e99", "1e-999999999", "9" * 50),
-    *("1_0", " 5", "5 ", "٣", "５", 1e-7, -0.5, True, None, []),
+    *("1_0", " 5", "5 ", "٣", "\uff15", 1e-7, -0.5, True, None, []),
 ]
 NO_NUMBERS: list[Any] = [1.5, "5", True, -1, None, AMOUNT_AT_MOST + 1]
 

@@ -46,7 +46,8 @@ def create(
     check_may(actor, "add_plan")
     wanted = amounts.check(limits)
     with _named_once(), write_transaction():
-        is_default = is_default or not _locked()
+        # Locked first: of two new defaults at once the second takes the first one's place.
+        is_default = not _locked() or is_default
         if is_default:
             _no_default()
         plan = Plan.objects.create(name=name, is_default=is_default)

@@ -78,6 +78,17 @@ def test_the_first_plan_is_the_default(boss):
     assert default() == "Only"
 
 
+def test_of_many_new_defaults_at_once_none_is_refused():
+    new = [
+        partial(plans.create, actor=None, name=f"P{number}", is_default=True) for number in range(6)
+    ]
+
+    outcomes = all_at_once(new)
+
+    assert [each for each in outcomes if isinstance(each, Exception)] == []
+    assert Plan.objects.filter(is_default=True).count() == 1
+
+
 def test_of_many_made_the_default_at_once_one_is():
     made = [plans.create(actor=None, name=f"P{number}") for number in range(6)]
 

@@ -19,6 +19,10 @@ class KeyScopes:
     safe: frozenset[str] = _NONE
     unsafe: frozenset[str] = _NONE
 
+    @property
+    def any(self) -> frozenset[str]:
+        return self.safe | self.unsafe
+
     def of(self, method: str | None) -> frozenset[str]:
         return self.safe if method in SAFE_METHODS else self.unsafe
 

@@ -226,6 +226,25 @@ def test_a_scope_reaches_what_it_says(mina):
     assert problem(call(agent)) == (403, "permission_denied")
 
 
+def test_a_method_that_an_address_does_not_have_is_said_to_whom_a_scope_lets_in(mina):
+    reader = api_keys.create(mina, name="Reader", scopes=["read"], actor=mina).text
+
+    told = {
+        (method, path): problem(call(reader, path, method=method, body={}))
+        for method, path in [
+            ("POST", "users/me/usage"),
+            ("POST", "conversations"),
+            ("PUT", "plans"),
+        ]
+    }
+
+    assert told == {
+        ("POST", "users/me/usage"): (405, "method_not_allowed"),
+        ("POST", "conversations"): (403, "permission_denied"),
+        ("PUT", "plans"): (403, "permission_denied"),
+    }
+
+
 def test_no_scope_reaches_what_a_person_does_alone(mina):
     """K3."""
     text = api_keys.create(mina, name="x", scopes=Scope.values, actor=mina).text

@@ -41,6 +41,12 @@ _named = SelectWith(
 )
 
 
+def no_such_model(name: str) -> NotFound:
+    """The refusal of a name that is nobody's, or not the caller's to use: the same for both."""
+    sentence = _("There is no model %(name)s that you may use.") % {"name": excerpt(name)}
+    return NotFound(sentence, errors={"model": [sentence]})
+
+
 def resolve_model(user: User, name: str | None, *, only: Collection[str] = ()) -> ChatModel:
     """The model `user` means by `name`; None is the default one.
 
@@ -52,8 +58,7 @@ def resolve_model(user: User, name: str | None, *, only: Collection[str] = ()) -
         return _default_model(user, only)
     model = _of_name(user, name)
     if model is None:
-        no_model = _("There is no model %(name)s that you may use.") % {"name": excerpt(name)}
-        raise NotFound(no_model, errors={"model": [no_model]})
+        raise no_such_model(name)
     if only and name not in only:
         raise ModelNotAllowed
     if not (model.enabled and model.connection.enabled):

@@ -25,6 +25,9 @@ _NAME_CHARACTERS = 128
 _WEB = re.compile(r"https?://\S+", re.IGNORECASE)
 _DATA = re.compile(r"data:image/(?:png|jpeg|webp|gif);base64,", re.IGNORECASE)
 
+# Reads one part of a content, given the path by which a wrong one is refused.
+_Part = Callable[[dict[str, Any], str], dict[str, Any]]
+
 
 def read_messages(value: Any) -> list[dict[str, Any]]:
     """The messages, in OpenAI's shape. Raises Invalid that names the first wrong one."""
@@ -91,7 +94,7 @@ def _call(value: Any, where: str) -> dict[str, Any]:
     }
 
 
-def _content(value: Any, where: str, kinds: dict[str, Part]) -> str | list[dict[str, Any]]:
+def _content(value: Any, where: str, kinds: dict[str, _Part]) -> str | list[dict[str, Any]]:
     if isinstance(value, str):
         return value
     if not isinstance(value, list):
@@ -106,10 +109,6 @@ def _content(value: Any, where: str, kinds: dict[str, Part]) -> str | list[dict[
             raise fields.not_here(f"{place}.type", excerpt(kind))
         parts.append(read(sent, place))
     return parts
-
-
-# -- parts -------------------------------------------------------------------------------------
-Part = Callable[[dict[str, Any], str], dict[str, Any]]
 
 
 def _text(sent: dict[str, Any], where: str) -> dict[str, Any]:
@@ -152,6 +151,6 @@ def _check_size(encoded: str, where: str) -> None:
         )
 
 
-_TEXT_PARTS: dict[str, Part] = {"text": _text}
-_SAID_PARTS: dict[str, Part] = {"text": _text, "refusal": _refusal}
-_PARTS: dict[str, Part] = {"text": _text, "image_url": _image}
+_TEXT_PARTS: dict[str, _Part] = {"text": _text}
+_SAID_PARTS: dict[str, _Part] = {"text": _text, "refusal": _refusal}
+_PARTS: dict[str, _Part] = {"text": _text, "image_url": _image}

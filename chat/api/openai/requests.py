@@ -95,7 +95,6 @@ def _check_together(parameters: dict[str, Any]) -> None:
         raise Invalid.field("tool_choice", _("This needs tools."))
 
 
-# -- fields ------------------------------------------------------------------------------------
 def _tools(value: Any, where: str) -> list[dict[str, Any]] | None:
     if value == []:
         return None

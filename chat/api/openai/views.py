@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.http.response import HttpResponseBase
-from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,11 +17,10 @@ from chat.api.requests import idempotency_key
 from chat.services.turn_requests import complete_chat
 from chat.streams.events import TurnRef
 from common.api.views import ApiView
-from common.errors import NotFound
-from common.text import excerpt
 from models_registry.errors import ModelNotAllowed
 from models_registry.models import ChatModel
 from models_registry.models.chat_model import ChatModelQuerySet
+from models_registry.services.routing import no_such_model
 
 
 @extend_schema(exclude=True)
@@ -43,8 +41,7 @@ class ModelView(ApiView):
         """One of them; a name may hold `/` and `:`."""
         model = _usable(request).filter(name=name).first()
         if model is None:
-            no_model = _("There is no model %(name)s that you may use.") % {"name": excerpt(name)}
-            raise NotFound(no_model, errors={"model": [no_model]})
+            raise no_such_model(name)
         only = caller_of(request).models
         if only and name not in only:
             raise ModelNotAllowed

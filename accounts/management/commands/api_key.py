@@ -4,14 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import ApiKey, Scope
 from accounts.services import api_keys, people
-from common.commands import Answer, CliGroup, usage_error
+from common.commands import Answer, CliGroup, moment, usage_error
 from common.errors import NotFound
 
 
@@ -100,13 +98,10 @@ class Command(CliGroup):
 def _time(text: str | None) -> datetime | None:
     if text is None:
         return None
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
+    found = moment(text)
     if found is None:
         raise usage_error(_("This is no time: %(text)s") % {"text": text})
-    return found if timezone.is_aware(found) else timezone.make_aware(found)
+    return found
 
 
 def _row(key: ApiKey) -> dict[str, Any]:

@@ -85,8 +85,8 @@ def limits_of(payer: Payer, *, at: datetime) -> Applying:
 def limits_of_subject(kind: str, subject_id: str, *, at: datetime) -> list[Limit]:
     """The limits of one subject's own, without those of plans, and what is granted on top."""
     subject = Q(kind=kind, subject_id=subject_id)
-    own = _own(SubjectLimit.objects.filter(subject), "own")
-    boosts = _own(Boost.objects.filter(subject & _lasting(at)), "boost")
+    own = _of_subject(SubjectLimit.objects.filter(subject), "own")
+    boosts = _of_subject(Boost.objects.filter(subject & _lasting(at)), "boost")
     found = _Found()
     for row in own.union(boosts, all=True):
         found.add(_Row(*row))
@@ -167,7 +167,7 @@ def _plans(source: str, plans: QuerySet[Any], prefix: str = "") -> QuerySet[Any,
     return _row(plans, source, "", "", Cast(F(f"{prefix}pk"), CharField()), *map(F, names))
 
 
-def _own(rows: QuerySet[Any], source: str) -> QuerySet[Any, Any]:
+def _of_subject(rows: QuerySet[Any], source: str) -> QuerySet[Any, Any]:
     columns = (F("kind"), F("subject_id"), Value("", CharField()))
     return _row(rows, source, *columns, F("metric"), F("period"), F("amount"))
 
@@ -199,8 +199,8 @@ def _build(*, person: Any, user: Any, key: Any, inbox: Any, at: Any) -> QuerySet
         nothing,
         Value(None, BigIntegerField()),
     ).union(
-        _own(SubjectLimit.objects.filter(subject), "own"),
-        _own(Boost.objects.filter(subject & _lasting(at)), "boost"),
+        _of_subject(SubjectLimit.objects.filter(subject), "own"),
+        _of_subject(Boost.objects.filter(subject & _lasting(at)), "boost"),
         _plans("user", mine, "plan__"),
         _plans("group", PlanAssignment.objects.filter(theirs), "plan__"),
         _plans("default", Plan.objects.filter(is_default=True)),

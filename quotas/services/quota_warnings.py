@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,8 +18,6 @@ from quotas.services.windows import Standing, shown
 from quotas.signals import quota_warned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from quotas.models import Window
 
 

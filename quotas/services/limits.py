@@ -83,14 +83,9 @@ def limits_of(payer: Payer, *, at: datetime) -> Applying:
 
 
 def limits_of_subject(kind: str, subject_id: str, *, at: datetime) -> list[Limit]:
-    """The limits of one subject's own, without those of plans, and what is granted on top."""
-    subject = Q(kind=kind, subject_id=subject_id)
-    own = _of_subject(SubjectLimit.objects.filter(subject), "own")
-    boosts = _of_subject(Boost.objects.filter(subject & _lasting(at)), "boost")
-    found = _Found()
-    for row in own.union(boosts, all=True):
-        found.add(_Row(*row))
-    return sorted(found.limits(person=""), key=lambda each: order(each.key))
+    """The limits of one subject, with what is granted on top, in the order of their windows."""
+    amounts = amounts_of([(kind, subject_id)], at=at)
+    return [Limit(*key, amounts[key]) for key in sorted(amounts, key=order)]
 
 
 class _Row(NamedTuple):

@@ -43,8 +43,8 @@ def note(user_id: UUID | None, changed: Iterable[tuple[Window, int, int]]) -> No
                 user_id=user_id, window_id=window.pk, percent=max(passed), limit=told
             )
             insert(warning)
-            told = partial(quota_warned.send, QuotaWarning, warning=warning)
-            transaction.on_commit(told, robust=True)  # the turn has ended, whoever hears of it
+            tell = partial(quota_warned.send, QuotaWarning, warning=warning)
+            transaction.on_commit(tell, robust=True)  # the turn has ended, whoever hears of it
 
 
 def warned_since(user_ids: Collection[UUID], since: datetime) -> list[QuotaWarning]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from datetime import date, timedelta
+from datetime import date
 from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
 
+from common import dates
 from common.errors import Invalid
 from common.text import check_text
 
@@ -99,22 +100,16 @@ def day(request: Request, name: str) -> date | None:
     value = given(request, name)
     if value is None:
         return None
-    first, last = settings.DATE_YEARS
     try:
         found = date.fromisoformat(value) if _DATE.fullmatch(value) else None
     except ValueError:
         found = None
-    if found is None or not first <= found.year <= last:
+    if found is None:
         raise Invalid.field(name, _("Use a date like 2030-01-31."))
+    dates.check_year(found, name)
     return found
 
 
-def days(request: Request, *, today: date, back: int = 30) -> tuple[date, date]:
-    """`?from=&to=`, both inclusive; the last `back` days where none is given."""
-    to = day(request, "to") or today
-    start = day(request, "from") or to - timedelta(days=back - 1)
-    if start > to or (to - start).days >= settings.DATE_RANGE_DAYS:
-        raise Invalid.field(
-            "from", _("Choose at most %(days)d days.") % {"days": settings.DATE_RANGE_DAYS}
-        )
-    return start, to
+def days(request: Request, *, today: date) -> tuple[date, date]:
+    """`?from=&to=`, both inclusive; the last 30 days where none is given. Raises Invalid."""
+    return dates.span(day(request, "from"), day(request, "to"), today=today)

@@ -18,6 +18,10 @@ HELD = {
     ("README.md", ""): "two commands: tests/test_packaging.py reads both, .ci/run runs the second",
     ("CONTRIBUTING.md", ""): "the stack of apps, below; and a message of a commit",
     ("docs/architecture.md", ""): "the stack of apps, below",
+    ("docs/openai-compatible.md", "javascript"): "played by tests/e2e/test_openai_clients.py, whose"
+    " client for Node is told the same in tests/clients/ask.mjs",
+    ("docs/openai-compatible.md", "yaml"): "settings of programs that are no part of this project",
+    ("docs/quotas.md", "json"): "a refusal: tests/e2e/test_quotas.py",
     ("docs/getting-started.md", "text"): "what the example before it shows, which is compared",
     ("docs/troubleshooting.md", "text"): "what is said: tests/e2e/test_troubleshooting.py",
 }

@@ -36,6 +36,7 @@ class TurnLog:
         "start",
         "text",
         "touched_at",
+        "was_read",
     )
 
     def __init__(self, ref: TurnRef) -> None:
@@ -47,6 +48,7 @@ class TurnLog:
         self.size = 0
         self.ended_at: float | None = None
         self.readers = 0
+        self.was_read = False  # by anybody, be it for a moment
         self.touched_at = time.monotonic()
         self._events: list[Event] = []
         self._base = 0

@@ -20,6 +20,7 @@ async def read_turn(ref: TurnRef, *, after: int = -1) -> AsyncGenerator[list[Eve
     """
     log = await hub.follow(ref)
     log.readers += 1
+    log.was_read = True
     try:
         while True:
             batch = log.after(after)

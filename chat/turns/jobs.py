@@ -80,7 +80,6 @@ class RunningTurn:
     saved_seq: int = -1
     cut: str = ""
     closing: bool = False
-    read: bool = False
     unread_since: float | None = None
     phase: asyncio.Task[PhaseOutcome] | None = None
     timer: asyncio.Timeout | None = None

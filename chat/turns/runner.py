@@ -264,11 +264,10 @@ def _watch_reader(turn: RunningTurn) -> None:
         return
     if turn.log.readers > 0:
         turn.unread_since = None
-        turn.read = True
         return
     now = time.monotonic()
     turn.unread_since = turn.unread_since or now
-    if turn.read or now - turn.unread_since > settings.UNREAD_TURN_SECONDS:
+    if turn.log.was_read or now - turn.unread_since > settings.UNREAD_TURN_SECONDS:
         turn.end_phase(Turn.StopReason.PERSON)
 
 

@@ -259,7 +259,16 @@ class TestCommand:
         assert refused.value.returncode in {1, 2}
         assert stored(system_model).input_price == 2_500_000_000
 
-    @pytest.mark.parametrize("options", [("--input", "-1"), ("--cached", "9"), ("--input", "1e9")])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--input", "-1"),
+            ("--cached", "9"),
+            ("--input", "1e9"),
+            ("--input", "1e999999"),
+            ("--input", "sNaN"),
+        ],
+    )
     def test_a_price_that_nobody_means_is_refused(self, run, system_model, options):
         with pytest.raises(CommandError):
             run("model", "price", "gpt-4o", *options, as_json=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Count
@@ -221,12 +221,12 @@ def _amount_or_none(text: str) -> int | str:
 def _amount(text: str) -> int:
     """Billionths; argparse tells what is wrong."""
     try:
-        amount = Decimal(text)
-    except InvalidOperation:
+        amount = Decimal(text) * BILLION
+    except ArithmeticError:  # no number, or one beyond what Decimal holds
         amount = Decimal("NaN")
     if not amount.is_finite():
         raise ArgumentTypeError(_("use a number like 2.5"))
-    return int(amount * BILLION)
+    return int(amount)
 
 
 def _moment(text: str) -> datetime:

@@ -25,8 +25,8 @@ class NamedAdmin(UncountedAdmin):
     """A page of the list asks for all of its names at once: one query for each kind."""
 
     def subjects(self, row: Any) -> Iterable[tuple[str, str]]:
-        """Whom a row names: kind and id."""
-        raise NotImplementedError
+        """Whom a row names: kind and id, by its columns of these names unless it says otherwise."""
+        yield row.kind, row.subject_id
 
     def prepare(self, rows: list[Any]) -> None:
         """Once for the rows of a page, or for one that is opened."""
@@ -74,9 +74,6 @@ class OfSubjects(NamedAdmin):
     id_fields = ("id", "subject_id")
     search_fields: Any = ("subject_id",)
     search_help_text: Any = _("How a user name begins, or an id")
-
-    def subjects(self, row: Any) -> Iterable[tuple[str, str]]:
-        yield row.kind, row.subject_id
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

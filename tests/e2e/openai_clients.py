@@ -219,5 +219,7 @@ def install_node_client() -> None:
             check=False,
         )
         if any(word in done.stderr for word in _AWAY):
-            pytest.skip("no npm registry within reach, and the Node client is not installed")
+            pytest.skip(
+                "no npm registry within reach: played where there is, as where .ci/run installs"
+            )
         assert done.returncode == 0, f"npm did not install the client:\n{done.stderr}"

@@ -33,7 +33,7 @@ class OwnRedis:
     def fixture(cls, folder: Path) -> Iterator[OwnRedis]:
         program = shutil.which("redis-server")
         if program is None:
-            pytest.skip("stops a Redis of its own, and no redis-server is installed")
+            pytest.skip("stops a Redis of its own: played where redis-server is installed")
         server = cls(folder, program)
         server.start()
         yield server
@@ -77,7 +77,7 @@ class OwnPostgreSQL:
         found = shutil.which("initdb")
         folders = [folder for folder in _FOLDERS if (folder / "initdb").exists()]
         if not (found or folders):
-            pytest.skip("stops a PostgreSQL of its own, and none is installed")
+            pytest.skip("stops a PostgreSQL of its own: played where initdb is installed")
         programs = folders[0] if folders else Path(str(found)).parent
         # Not below pytest's folder, which is closed to the user "postgres".
         with tempfile.TemporaryDirectory(prefix="parley-faults-") as folder:

@@ -103,17 +103,15 @@ def standing_of(limit: Limit, *, at: datetime) -> Standing | None:
     return Standing(*rows[0]) if rows else None
 
 
-def standings(payer: Payer) -> list[tuple[Limit, Standing]]:
-    """The limits that apply to a payer now, and what is used and held of each."""
-    now = timezone.now()
-    return standings_of(limits_of(payer, at=now).limits, at=now)
+def standings(payer: Payer, *, at: datetime) -> list[tuple[Limit, Standing]]:
+    """The limits that apply to a payer, and what is used and held of each."""
+    return standings_of(limits_of(payer, at=at).limits, at=at)
 
 
 def shown_to(payer: Payer) -> list[dict[str, Any]]:
-    """The same, as the wire has it."""
+    """The same of now, as the wire has it."""
     now = timezone.now()
-    found = standings_of(limits_of(payer, at=now).limits, at=now)
-    return [shown(limit, standing, at=now) for limit, standing in found]
+    return [shown(limit, standing, at=now) for limit, standing in standings(payer, at=now)]
 
 
 def standings_of(limits: Iterable[Limit], *, at: datetime) -> list[tuple[Limit, Standing]]:

@@ -35,7 +35,8 @@ def her(alice):
 
 
 def left(user):
-    return [max(0, each.amount - now.used - now.held) for each, now in standings(Payer(user.pk))]
+    found = standings(Payer(user.pk), at=timezone.now())
+    return [max(0, each.amount - now.used - now.held) for each, now in found]
 
 
 def test_a_limit_of_one_s_own_is_set_changed_and_taken_away(alice, her):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.utils import timezone
 
 from accounts.models import AuditAction, AuditEntry
 from common.errors import Conflict, Invalid, NotFound, PermissionDenied
@@ -32,7 +33,8 @@ def boss(django_user_model):
 
 
 def limits_of(user):
-    return [(each.metric, each.period, each.amount) for each, _ in standings(Payer(user.pk))]
+    found = standings(Payer(user.pk), at=timezone.now())
+    return [(each.metric, each.period, each.amount) for each, _standing in found]
 
 
 def default():

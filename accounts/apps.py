@@ -7,4 +7,4 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People")
 
     def ready(self) -> None:
-        from accounts import ageing, epoch, receivers, tasks  # noqa: F401, PLC0415 they need the models
+        from accounts import purging, receivers, restoring, tasks  # noqa: F401, PLC0415 they need the models

@@ -30,4 +30,4 @@ class ForeignOrigin(PermissionDenied):
 
 class LockedOut(RateLimited):
     code = "locked_out"
-    title = _("Too many tries. Wait 15 minutes or reset your password.")
+    title = _("Too many tries. Wait a while.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from bench.mock_upstream import MARK
-from bench.processes import Server
+from bench.processes import Servers
 
 _MARK = MARK.encode()
 # Repeats the whole text at the end; its tokens were counted one by one.
@@ -45,6 +45,8 @@ class Outcome:
         return self.tokens / self.cpu if self.cpu else None
 
     def first_at(self, percent: int) -> float:
+        if len(self.first) < 2:
+            return sum(self.first)
         return statistics.quantiles(self.first, n=100, method="inclusive")[percent - 1]
 
 
@@ -54,16 +56,20 @@ async def load(
     *,
     streams: int,
     tokens: int,
-    server: Server | None = None,
+    server: Servers | None = None,
+    ramp: float = _RAMP_SECONDS,
 ) -> Outcome:
-    """Send `asks`, `streams` of them at a time, and expect `tokens` in each answer."""
+    """Send `asks`, `streams` of them at a time, and expect `tokens` in each answer.
+
+    The streams begin within `ramp` seconds.
+    """
     outcome = Outcome(name)
     waiting = list(reversed(asks))
     connector = aiohttp.TCPConnector(limit=0)
-    timeout = aiohttp.ClientTimeout(total=60)
+    timeout = aiohttp.ClientTimeout(total=240)
 
     async def worker(number: int) -> None:
-        await asyncio.sleep(_RAMP_SECONDS * number / streams)
+        await asyncio.sleep(ramp * number / streams)
         while waiting:
             await _read(session, waiting.pop(), tokens=tokens, outcome=outcome)
 
@@ -112,7 +118,7 @@ async def _read(session: aiohttp.ClientSession, ask: Ask, *, tokens: int, outcom
     outcome.gaps.append(gap)
 
 
-async def _watch(server: Server, outcome: Outcome) -> None:
+async def _watch(server: Servers, outcome: Outcome) -> None:
     while True:
         outcome.rss = max(outcome.rss, server.usage().rss)
         await asyncio.sleep(0.5)

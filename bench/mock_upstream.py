@@ -16,6 +16,10 @@ from aiohttp import web
 
 MARK = "~"
 MODEL = "paced-100x20"
+# Ten words a second for ten seconds.
+SLOW_MODEL = "paced-100x100"
+# Two words at once: what it costs to begin.
+SHORT_MODEL = "paced-2x1"
 PACE = re.compile(r"paced-(\d{1,6})x(\d{1,6})$")
 
 
@@ -59,7 +63,9 @@ async def complete(request: web.Request) -> web.StreamResponse:
 
 
 async def models(_request: web.Request) -> web.Response:
-    return web.json_response({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+    names = (MODEL, SLOW_MODEL, SHORT_MODEL)
+    listed = [{"id": name, "object": "model"} for name in names]
+    return web.json_response({"object": "list", "data": listed})
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Parley as it is measured: a server of its own, a person, conversations, sockets."""
+"""Parley as it is measured: servers of its own, people, conversations."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import asyncio
 import json
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
+import psycopg
+from psycopg import sql
 
 from bench.load import Ask
-from bench.mock_upstream import MODEL
-from bench.processes import Server, free_port
+from bench.processes import Server, free_port, say
 
-_IDLE_SECONDS = 10
-_SETTLE_SECONDS = 3
-_AT_ONCE = 50
-_SOCKETS_EACH = 50
+_AT_ONCE = 8
 _CHIEF = "bench"
 _PASSWORD = "a password for measuring"  # noqa: S105 of a server that lives for minutes
 
@@ -33,21 +32,13 @@ class Stores:
     database_url: str = ""
     redis_url: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """What idle sockets cost: bytes of memory each, percent of a core for all."""
-
-    sockets: int
-    bytes_each: float
-    cpu_percent: float
+    @property
+    def name(self) -> str:
+        return "PostgreSQL and Redis" if self.database_url else "SQLite"
 
 
-def serve(stores: Stores, *, upstream: str, core: int, folder: Path) -> Server:
-    folder.mkdir()
-    port = free_port()
-    environment = {
-        "PORT": str(port),
+def environment(stores: Stores, *, upstream: str, folder: Path) -> dict[str, str]:
+    return {
         "DATA_DIR": str(folder),
         "DATABASE_URL": stores.database_url,
         "REDIS_URL": stores.redis_url,
@@ -58,94 +49,101 @@ def serve(stores: Stores, *, upstream: str, core: int, folder: Path) -> Server:
         "ADMIN_EMAIL": f"{_CHIEF}@example.com",
         "ADMIN_PASSWORD": _PASSWORD,
     }
+
+
+def serve(stores: Stores, *, upstream: str, core: int, folder: Path) -> Server:
+    """A server of `manage.py serve`; of several with the same `folder` each keeps its own log."""
+    folder.mkdir(exist_ok=True)
+    port = free_port()
     return Server(
         ["manage.py", "serve"],
         port=port,
         core=core,
         ready="/health/ready",
-        environment=environment,
-        log=folder / "log",
+        environment=environment(stores, upstream=upstream, folder=folder) | {"PORT": str(port)},
+        log=folder / f"log-{port}",
     )
 
 
-def sign_in(server: Server, *, limits: Sequence[Mapping[str, object]] | None = None) -> str:
-    """The access token of a newcomer; with `limits`, of one who has a plan of just these."""
+@contextmanager
+def fresh_database(url: str) -> Iterator[str]:
+    """A database of this run alone beside the one that `url` names; "" where none can be had."""
+    name = f"{urlsplit(url).path.strip('/')}_bench"
+    fresh = urlsplit(url)._replace(path=f"/{name}").geturl()
+    maintenance = urlsplit(url)._replace(path="/postgres").geturl()
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    try:
+        connection = psycopg.connect(maintenance, autocommit=True, connect_timeout=3)
+    except psycopg.OperationalError as error:
+        say(f"No PostgreSQL at {urlsplit(url).hostname}, left out: {error}")
+        yield ""
+        return
+    with connection:
+        connection.execute(drop)
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield fresh
+        finally:
+            connection.execute(drop)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    id: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def sign_up(server: Server, *, limits: Sequence[Mapping[str, object]] | None = None) -> Person:
+    """A newcomer; with `limits`, one who has a plan of just these."""
     name = f"bench-{time.time_ns()}"
     person = {"username": name, "email": f"{name}@example.com", "password": _PASSWORD}
-    answer = _call(server, "/api/v1/auth/register", person, token="")
+    answer = call(server, "/api/v1/auth/register", person, token="")
     if limits is not None:
         chief = {"username": _CHIEF, "password": _PASSWORD}
-        staff = _call(server, "/api/v1/auth/login", chief, token="")["access_token"]
-        _call(server, "/api/v1/plans", {"name": name, "limits": limits}, token=staff)
+        staff = call(server, "/api/v1/auth/login", chief, token="")["access_token"]
+        call(server, "/api/v1/plans", {"name": name, "limits": limits}, token=staff)
         user = f"/api/v1/users/{answer['user']['id']}"
-        _call(server, user, {"plan": name}, token=staff, method="PATCH")
-    return str(answer["access_token"])
+        call(server, user, {"plan": name}, token=staff, method="PATCH")
+    return Person(answer["user"]["id"], answer["access_token"])
 
 
-def completions(server: Server, token: str, *, number: int) -> list[Ask]:
-    """Requests for a stream of the OpenAI-compatible API."""
+def completions(url: str, headers: dict[str, str], number: int, model: str) -> list[Ask]:
+    """Requests for a stream as OpenAI's clients send them."""
     body = {
-        "model": MODEL,
+        "model": model,
         "stream": True,
         "messages": [{"role": "user", "content": "Say something long."}],
     }
-    headers = {"Authorization": f"Bearer {token}"}
-    return [Ask(f"{server.url}/v1/chat/completions", body, headers)] * number
+    return [Ask(url, body, headers)] * number
 
 
-def streams(server: Server, token: str, *, number: int) -> list[Ask]:
-    """Requests for a stream, each in a conversation of its own.
+async def messages(servers: Sequence[Server], person: Person, number: int, model: str) -> list[Ask]:
+    """Requests for a stream, each in a conversation of its own, spread over the servers.
 
     They have titles, so that no job asks the model for one meanwhile.
     """
-    asks = []
-    for index in range(number):
-        body = {"title": f"Measured {index}", "model": MODEL}
-        conversation = _call(server, "/api/v1/conversations", body, token=token)["id"]
-        asks.append(
-            Ask(
-                f"{server.url}/api/v1/conversations/{conversation}/messages/stream",
-                {"content": "Say something long."},
-                {"Authorization": f"Bearer {token}"},
-            )
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def make(index: int) -> Ask:
+        server = servers[index % len(servers)]
+        body = {"title": f"Measured {index}", "model": model}
+        url = f"{server.url}/api/v1/conversations"
+        async with gate, session.post(url, json=body) as answer:
+            answer.raise_for_status()
+            made = (await answer.json())["id"]
+        return Ask(
+            f"{url}/{made}/messages/stream", {"content": "Say something long."}, person.headers
         )
-    return asks
+
+    async with aiohttp.ClientSession(headers=person.headers) as session:
+        return await asyncio.gather(*(make(index) for index in range(number)))
 
 
-async def idle_sockets(server: Server, *, number: int) -> Idle:
-    """Open sockets of people who do nothing else, let them be, and see what they cost."""
-    tokens = [sign_in(server) for _person in range(0, number, _SOCKETS_EACH)]
-    before = server.usage()
-    connector = aiohttp.TCPConnector(limit=0)
-    async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-
-        async def connect(token: str) -> None:
-            socket = await stack.enter_async_context(
-                session.ws_connect(
-                    f"{server.url}/ws/chat", protocols=("parley.v1", f"bearer.{token}")
-                )
-            )
-            await socket.send_json({"type": "ping"})
-            answer = await socket.receive_json(timeout=10)
-            if answer["type"] != "pong":
-                raise SystemExit(f"A socket was refused: {answer}")
-
-        for begun in range(0, number, _AT_ONCE):
-            batch = range(begun, min(begun + _AT_ONCE, number))
-            await asyncio.gather(*(connect(tokens[each // _SOCKETS_EACH]) for each in batch))
-        await asyncio.sleep(_SETTLE_SECONDS)
-        opened = server.usage()
-        await asyncio.sleep(_IDLE_SECONDS)
-        after = server.usage()
-    return Idle(
-        number,
-        (after.rss - before.rss) / number,
-        100 * (after.cpu - opened.cpu) / _IDLE_SECONDS,
-    )
-
-
-def _call(
+def call(
     server: Server, path: str, body: Mapping[str, object], *, token: str, method: str = "POST"
 ) -> Any:
     headers = {"Content-Type": "application/json"}

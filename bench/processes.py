@@ -21,6 +21,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
+def say(text: str) -> None:
+    """Progress, beside what is printed for good."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -53,9 +58,10 @@ class Server:
         ready: str = "/",
         environment: dict[str, str] | None = None,
         log: Path,
+        program: str = sys.executable,
     ) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self._arguments = [sys.executable, *arguments]
+        self._arguments = [program, *arguments]
         self._core = core
         self._ready = ready
         self._environment = {
@@ -113,6 +119,7 @@ class Server:
         raise SystemExit(f"{' '.join(self._arguments)} did not start:\n{said}")
 
     def usage(self) -> Usage:
+        """Of now; what ended meanwhile counts no more."""
         cpu, rss = 0.0, 0
         for pid in self._tree():
             try:
@@ -133,3 +140,14 @@ class Server:
                 except OSError:
                     continue
         return pids
+
+
+class Servers:
+    """Servers that do one thing together: what they cost is summed."""
+
+    def __init__(self, *servers: Server) -> None:
+        self.servers = servers
+
+    def usage(self) -> Usage:
+        found = [server.usage() for server in self.servers]
+        return Usage(sum(each.cpu for each in found), sum(each.rss for each in found))

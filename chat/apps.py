@@ -7,5 +7,5 @@ class ChatConfig(AppConfig):
     verbose_name = _("Conversations")
 
     def ready(self) -> None:
-        from chat import ageing, epoch, receivers  # noqa: F401, PLC0415 they need the models
+        from chat import purging, receivers, restoring  # noqa: F401, PLC0415 they need the models
         from chat.turns import runner  # noqa: F401, PLC0415 registers its life with the server

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import timedelta
@@ -24,9 +24,8 @@ from chat.api.serializers import (
     MessageFrame,
     ResumeFrame,
 )
-from chat.endings import ending
 from chat.models import Conversation
-from chat.services.stopping import request_stop
+from chat.services.stopping import ending, request_stop
 from chat.services.turn_requests import (
     TurnStarted,
     send_message,
@@ -282,29 +281,34 @@ def _keep(known: OrderedDict[UUID, None], new: UUID) -> None:
         known.popitem(last=False)
 
 
-@every_look
-async def look_for_warnings() -> None:
-    """The same, of limits that come to their end (W11)."""
-    mine = [socket for socket in sockets if isinstance(socket, ChatConsumer)]
-    if not mine:
-        return
-    users = {socket.identity.user_id for socket in mine}
-    for warning in await in_thread(warned_since)(users, timezone.now() - OVERLAP):
-        for socket in mine:
-            if socket.identity.user_id == warning.user_id and warning.pk not in socket.warned:
-                told = (warning.pk, warning.limit, warning.percent)
-                socket.loop.call_soon_threadsafe(socket.warn, *told)
+def _by_person() -> dict[UUID, list[ChatConsumer]]:
+    """The chat sockets of this process."""
+    found: dict[UUID, list[ChatConsumer]] = defaultdict(list)
+    for socket in sockets:
+        if isinstance(socket, ChatConsumer):
+            found[socket.identity.user_id].append(socket)
+    return found
 
 
 @every_look
 async def look_for_turns() -> None:
     """What a lost nudge would have said (W11)."""
-    mine = [socket for socket in sockets if isinstance(socket, ChatConsumer)]
-    if not mine:
-        return
-    users = {socket.identity.user_id for socket in mine}
-    for turn in await in_thread(turns_begun_since)(users, timezone.now() - OVERLAP):
-        for socket in mine:
+    if people := _by_person():
+        since = timezone.now() - OVERLAP
+        for turn in await in_thread(turns_begun_since)(set(people), since):
             # Every turn is found by ten looks; a task for each of them would keep a core busy.
-            if socket.identity.user_id == turn.user_id and socket.is_news(turn):
-                socket.loop.call_soon_threadsafe(socket.look_at, turn)
+            for socket in people[turn.user_id] if turn.user_id else ():
+                if socket.is_news(turn):
+                    socket.loop.call_soon_threadsafe(socket.look_at, turn)
+
+
+@every_look
+async def look_for_warnings() -> None:
+    """The same, of limits that come to their end (W11)."""
+    if people := _by_person():
+        since = timezone.now() - OVERLAP
+        for warning in await in_thread(warned_since)(set(people), since):
+            for socket in people[warning.user_id]:
+                if warning.pk not in socket.warned:
+                    told = (warning.pk, warning.limit, warning.percent)
+                    socket.loop.call_soon_threadsafe(socket.warn, *told)

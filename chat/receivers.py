@@ -9,10 +9,11 @@ from django.db import transaction
 from django.dispatch import receiver
 
 from accounts.signals import credentials_ended, user_erasing
-from chat.models import IdempotencyRecord
+from chat.models import IdempotencyRecord, Turn
 from chat.services.conversations import delete_conversations_of
 from chat.services.stopping import stop_turns_of
 from chat.streams import nudges
+from chat.streams.mirror.forgetting import forget_logs
 from chat.terminal import history
 from models_registry.signals import models_removed
 from quotas.signals import quota_warned
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 @receiver(user_erasing, dispatch_uid="chat")
 def erase_conversations(user: User, **_kwargs: Any) -> None:
-    """Part of the erasing transaction: conversations, turns in flight, kept answers."""
+    """Part of the erasing transaction: conversations, turns in flight, kept answers, logs."""
+    ended = list(Turn.objects.over_with_log(user).values_list("pk", flat=True))
+    transaction.on_commit(partial(forget_logs, ended), robust=True)
     delete_conversations_of(user)
     IdempotencyRecord.objects.filter(sender=f"user:{user.pk}").delete()
     # A file cannot be rolled back.

@@ -163,8 +163,17 @@ def confirm(question: str) -> None:
     error where there is nobody to ask."""
     if not sys.stdin.isatty():
         raise usage_error(_("%(option)s is missing.") % {"option": "--yes"})
-    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+    if ask(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
         raise Refused(_("Nothing was changed."))
+
+
+def ask(question: str, *, read: Callable[[str], str] | None = None) -> str:
+    """What somebody types. Raises Refused where they leave instead, by Ctrl-C or Ctrl-D."""
+    try:
+        return (read or input)(question)
+    except (EOFError, KeyboardInterrupt):
+        sys.stderr.write("\n")  # the cursor stands behind the question
+        raise Refused(_("Nothing was changed.")) from None
 
 
 def moment(text: str) -> datetime | None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from channels.db import database_sync_to_async
 from django.db import OperationalError, close_old_connections, connection, transaction
@@ -40,6 +40,35 @@ def write_transaction() -> Iterator[None]:
         return
     with _sqlite_writer, transaction.atomic():
         yield
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """A transaction that only reads, everything as of one moment; nobody waits for it.
+
+    Not for use within a transaction.
+    """
+    if connection.vendor == "sqlite":
+        with _deferred_in_sqlite(), transaction.atomic(durable=True):
+            yield
+        return
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield
+
+
+@contextmanager
+def _deferred_in_sqlite() -> Iterator[None]:
+    """Transactions begin without the lock of whoever writes."""
+    connection.ensure_connection()
+    here: Any = connection
+    usual = here.transaction_mode
+    here.transaction_mode = "DEFERRED"
+    try:
+        yield
+    finally:
+        here.transaction_mode = usual
 
 
 @contextmanager

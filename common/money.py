@@ -14,6 +14,17 @@ def as_decimal(billionths: int) -> str:
     return str(amount.quantize(Decimal("0.000001"), rounding=ROUND_HALF_EVEN))
 
 
+def billionths(amount: Decimal | str | int) -> int:
+    """Of an amount in currency units, whatever lies beyond the ninth place cut off.
+
+    Raises ValueError for what is no finite number, or one beyond what Decimal holds.
+    """
+    try:
+        return int(Decimal(amount) * BILLION)
+    except (ArithmeticError, ValueError) as exc:
+        raise ValueError(f"no amount of money: {str(amount)[:40]}") from exc
+
+
 def price_of(tokens: int, price: int) -> int:
     """What `tokens` cost before rounding, in millionths of a billionth.
 

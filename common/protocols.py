@@ -11,15 +11,24 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Callable, Generator, Iterable
 from http import HTTPStatus
 from typing import Any, cast
 
 from django.conf import settings
 from django.utils.translation import gettext as _
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from wsproto.connection import ConnectionState
-from wsproto.events import BytesMessage, Ping, RejectConnection, RejectData, TextMessage
+from wsproto.events import (
+    BytesMessage,
+    CloseConnection,
+    Event,
+    Ping,
+    RejectConnection,
+    RejectData,
+    TextMessage,
+)
 from wsproto.utilities import RemoteProtocolError
 
 from common import errors, request_log
@@ -28,8 +37,13 @@ from common.middleware import request_id_from
 from common.problems import bare_answer
 
 # What the kernel may hold for one socket (it doubles the number). Without it several megabytes
-# vanish there before anyone notices that a peer has stopped reading.
+# vanish there before anyone notices that a peer has stopped reading, and of a peer that floods ten
+# thousand frames are read at once, while all others wait.
 KERNEL_BYTES = 64 << 10
+# Of a peer that was told to go no more than this is read in search of its answer.
+BYTES_AFTER_CLOSE = 128 << 10
+# How many frames of one peer are looked at before others have their turn.
+EVENTS_AT_ONCE = 100
 CLOSE_SECONDS = 3.0
 LAST_SECONDS = 1.0
 # No client cuts a message of at most 64 KiB into more pieces; empty ones would never end it.
@@ -41,6 +55,8 @@ class HttpProtocol(HttpToolsProtocol):
         scope: dict[str, Any] = cast("dict[str, Any]", self.scope)
         scope["extensions"] = {"parley.drop": self.transport.abort}
         super().on_headers_complete()
+        if self.parser.get_http_version() == "1.0" and self.cycle is not None:
+            _send_without_chunks(self.cycle)
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP never reaches the application; its refusal is a problem all the same."""
@@ -61,6 +77,20 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.write(b"\r\n".join([*lines, b"", body]))
         self.transport.close()
         _log(HTTPStatus.BAD_REQUEST, client=self.client, request_id=request_id)
+
+
+def _send_without_chunks(cycle: RequestResponseCycle) -> None:
+    """HTTP/1.0 has no chunks: a body without a length ends with the connection."""
+    send = cycle.send
+
+    async def send_plain(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            # The whole body is as long as it is.
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    cycle.chunked_encoding = False
+    cycle.send = send_plain  # type: ignore[method-assign]
 
 
 def _log(status: int, *, client: Any, request_id: str) -> None:
@@ -91,18 +121,27 @@ class SocketProtocol(WSProtocol):
         self.close_timeout = CLOSE_SECONDS
         self.gone = asyncio.Event()
         self.fragments = 0
+        self.bytes_after_close = 0
+        self.has_more = False
+        self.conn.events = self._some(self.conn.events)  # type: ignore[method-assign]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family in {socket.AF_INET, socket.AF_INET6}:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.gone.set()
 
     def data_received(self, data: bytes) -> None:
+        if self.close_sent:
+            self.bytes_after_close += len(data)
+        if self.bytes_after_close > BYTES_AFTER_CLOSE:
+            self.transport.pause_reading()  # until `drop`
+            return
         try:
             if self.conn.state is ConnectionState.CONNECTING:
                 self._shake_hands(data)
@@ -110,6 +149,40 @@ class SocketProtocol(WSProtocol):
                 super().data_received(data)
         except _Flood:
             self.drop()
+
+    def _some(
+        self, events: Callable[[], Iterable[Event]]
+    ) -> Callable[[], Generator[Event, None, None]]:
+        """Some of the events, the others a step of the loop later: a peer that floods sends
+        thousands in one read."""
+
+        def some() -> Generator[Event, None, None]:
+            for number, event in enumerate(events(), 1):
+                yield event
+                if number == EVENTS_AT_ONCE:
+                    self._leave_more()
+                    return
+
+        return some
+
+    def _leave_more(self) -> None:
+        """Nothing is read before what is here was looked at: it would only pile up."""
+        self.transport.pause_reading()
+        if not self.has_more:
+            self.has_more = True
+            self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self.has_more = False
+        if self.transport.is_closing():
+            return
+        try:
+            self.handle_events()
+        except _Flood:
+            self.drop()
+        # A message that the application has not taken keeps it paused, until it has.
+        if not (self.has_more or self.read_paused):
+            self.transport.resume_reading()
 
     def _shake_hands(self, data: bytes) -> None:
         """Refuse what is no handshake with a problem; uvicorn's refusal is empty, and for a host
@@ -148,6 +221,12 @@ class SocketProtocol(WSProtocol):
         if self.fragments > FRAGMENTS:
             raise _Flood
         super().handle_message(event)
+
+    def handle_close(self, event: CloseConnection) -> None:
+        """Tell who broke the protocol by which code it ends; uvicorn just cuts the connection."""
+        if not self.close_sent and self.conn.state is ConnectionState.OPEN:
+            self.transport.write(self.conn.send(CloseConnection(code=event.code)))
+        super().handle_close(event)
 
     def handle_ping(self, event: Ping) -> None:
         # Pongs are written past every queue of ours; a peer that reads none gets no more.

@@ -18,7 +18,7 @@ from limits import RateLimitItemPerSecond
 from limits.errors import StorageError
 
 from common.errors import RateLimited
-from common.windows import RedisWindows, Taken, Windows
+from common.rate_windows import MemoryWindows, RedisWindows, Taken
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +73,10 @@ def headers(counted: dict[str, Counted]) -> dict[str, str]:
 
 
 @functools.cache
-def _store(address: str) -> RedisWindows | Windows:
+def _store(address: str) -> RedisWindows | MemoryWindows:
     """One for each address; `""` is the memory of this process."""
     if not address:
-        return Windows()
+        return MemoryWindows()
     return RedisWindows(
         address,
         wrap_exceptions=True,

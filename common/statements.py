@@ -164,10 +164,10 @@ def _preparation(
         return lambda _row: value
 
     steps: list[Callable[[Sequence[Any]], Any]] = []
-    for field in _fields(model):
+    for field in _given_fields(model):
         if field.name not in names:
             steps.append(constant(field.get_db_prep_save(field.get_default(), here)))
-        elif isinstance(field, _AS_THEY_ARE):
+        elif isinstance(field, _AS_THEY_ARE) and type(field).__module__.startswith("django."):
             steps.append(given(names.index(field.name)))
         else:
             steps.append(prepared(names.index(field.name), field))
@@ -180,6 +180,13 @@ def update(model: type[models.Model], *, where: dict[str, Any], changes: dict[st
     with connection.cursor() as cursor:
         cursor.execute(statement, _values(fields, [*changes.values(), *_given(where)]))
         return int(cursor.rowcount)
+
+
+def delete(model: type[models.Model], *, where: dict[str, Any]) -> None:
+    """Delete the rows that match, and nothing that points to them. None in `where` means NULL."""
+    statement, fields = _delete(model, _asked(where), connection.vendor)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, _values(fields, _given(where)))
 
 
 def update_returning(
@@ -243,6 +250,11 @@ def _fields(model: type[models.Model]) -> Sequence[_Field]:
     return cast("Sequence[_Field]", model._meta.concrete_fields)  # noqa: SLF001 documented
 
 
+def _given_fields(model: type[models.Model]) -> Sequence[_Field]:
+    """Those of a new row that the database does not number by itself."""
+    return [field for field in _fields(model) if not isinstance(field, models.AutoField)]
+
+
 @functools.cache
 def _returned(model: type[models.Model], _vendor: str) -> tuple[str, list[tuple[int, Any, Any]]]:
     quote = connection.ops.quote_name
@@ -253,7 +265,7 @@ def _returned(model: type[models.Model], _vendor: str) -> tuple[str, list[tuple[
 @functools.cache
 def _insert(model: type[models.Model], rows: int, _vendor: str) -> tuple[str, Sequence[_Field]]:
     quote = connection.ops.quote_name
-    fields = _fields(model)
+    fields = _given_fields(model)
     columns = ", ".join(quote(str(each.column)) for each in fields)
     one = f"({', '.join(['%s'] * len(fields))})"
     table = quote(model._meta.db_table)  # noqa: SLF001 documented
@@ -269,26 +281,39 @@ def _update(
     where: tuple[tuple[str, bool], ...],
     _vendor: str,
 ) -> tuple[str, list[_Field]]:
-    quote = connection.ops.quote_name
-    fields: list[_Field] = []
+    fields = [_field(model, name) for name in (*changed, *raised)]
+    sets = [f"{_column(model, name)} = %s" for name in changed]
+    sets += ["{0} = {0} + %s".format(_column(model, name)) for name in raised]
+    conditions, asked = _conditions(model, where)
+    table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001 documented
+    return f"UPDATE {table} SET {', '.join(sets)} WHERE {conditions}", [*fields, *asked]  # noqa: S608
 
-    def column(name: str, *, is_given: bool = True) -> str:
-        field = cast("_Field", model._meta.get_field(name))  # noqa: SLF001 documented
-        if is_given:
-            fields.append(field)
-        return quote(str(field.column))
 
-    sets = [f"{column(name)} = %s" for name in changed]
-    sets += ["{0} = {0} + %s".format(column(name)) for name in raised]
+@functools.cache
+def _delete(
+    model: type[models.Model], where: tuple[tuple[str, bool], ...], _vendor: str
+) -> tuple[str, list[_Field]]:
+    conditions, fields = _conditions(model, where)
+    table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001 documented
+    return f"DELETE FROM {table} WHERE {conditions}", fields  # noqa: S608 names of models
+
+
+def _conditions(
+    model: type[models.Model], where: tuple[tuple[str, bool], ...]
+) -> tuple[str, list[_Field]]:
     conditions = [
-        f"{column(name)} = %s" if is_given else f"{column(name, is_given=False)} IS NULL"
+        f"{_column(model, name)} = %s" if is_given else f"{_column(model, name)} IS NULL"
         for name, is_given in where
     ]
-    table = quote(model._meta.db_table)  # noqa: SLF001 documented
-    return (
-        f"UPDATE {table} SET {', '.join(sets)} WHERE {' AND '.join(conditions)}",  # noqa: S608
-        fields,
-    )
+    return " AND ".join(conditions), [_field(model, name) for name, is_given in where if is_given]
+
+
+def _field(model: type[models.Model], name: str) -> _Field:
+    return cast("_Field", model._meta.get_field(name))  # noqa: SLF001 documented
+
+
+def _column(model: type[models.Model], name: str) -> str:
+    return connection.ops.quote_name(str(_field(model, name).column))
 
 
 def _asked(where: dict[str, Any]) -> tuple[tuple[str, bool], ...]:

@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import quote_from_bytes
 from uuid import UUID
@@ -19,6 +19,7 @@ from uuid import UUID
 import structlog
 from asgiref.sync import ThreadSensitiveContext
 from django.conf import settings
+from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -201,6 +202,15 @@ class StreamingHandler(ASGIHandler):
         query = quote_from_bytes(scope.get("query_string", b""), safe=_ASCII).encode()
         async with ThreadSensitiveContext(executor=request_threads):
             await self.handle(scope | {"query_string": query}, receive, send)
+
+    async def listen_for_disconnect(self, receive: Any) -> None:
+        """Come back when the client has left, or has its whole answer.
+
+        Django's own raises then. What it raises would hold the frame that holds its task, and so
+        everything of the request, its body and its answer, until a collection of garbage.
+        """
+        with suppress(RequestAborted):
+            await super().listen_for_disconnect(receive)
 
     async def send_response(self, response: HttpResponseBase, send: Any) -> None:
         if not isinstance(response, EventStreamResponse):

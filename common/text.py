@@ -31,6 +31,13 @@ _TURNING = regex.compile(r"[[\p{Cc}\p{Cf}]--[\u200c\u200d\p{PCM}]]", regex.V1)
 _SEEN = regex.compile(r"[[\p{L}\p{N}\p{P}\p{S}]--[\p{DI}\u2800]]", regex.V1)
 _UNSEEN = regex.compile(r"[[\p{C}\p{DI}\u2800]--\s]", regex.V1)
 
+# Our API keys (also misspelt ones, K4), what vendors' keys look like, and our tokens. A token
+# begins only where no other could go on: else beginnings alone would be read again for each.
+_SECRETS = re.compile(
+    r"\b(parley-|sk-)[0-9A-Za-z_-]{16,}"
+    r"|(?<![0-9A-Za-z_-])(eyJ)[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+"
+)
+
 _LONG_QUOTE = re.compile(r'"(.{99}).{2,}"', re.DOTALL)
 _LONG_WORD = re.compile(r"(\S{99})\S{2,}")
 
@@ -114,12 +121,18 @@ def check_json(value: Any) -> Any:
     return value
 
 
+def without_secrets(text: str) -> str:
+    """`text` with only the beginning of each key and token in it: in a log, in an answer."""
+    return _SECRETS.sub(lambda found: f"{found[1] or found[2]}…", text)
+
+
 def bounded(sentence: object) -> str:
     """A sentence of a library's, with what it repeats of the input cut to a hundred characters."""
-    return _LONG_WORD.sub(r"\1…", _LONG_QUOTE.sub(r'"\1…"', str(sentence)))
+    told = without_secrets(str(sentence))
+    return _LONG_WORD.sub(r"\1…", _LONG_QUOTE.sub(r'"\1…"', told))
 
 
 def excerpt(text: object, *, characters: int = 100) -> str:
     """At most so many characters of what a caller sent, for a sentence that repeats it (G3)."""
-    whole = str(text)
+    whole = without_secrets(str(text))
     return whole if len(whole) <= characters else whole[: characters - 1] + "…"

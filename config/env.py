@@ -33,8 +33,8 @@ class _FromFile(environ.Env):  # type: ignore[misc]  # environ has no types
 _given = FileAwareMapping()
 _LINE = re.compile(r"(?:export )?[A-Za-z_][A-Za-z0-9_]*=")
 
-# How many, in how many seconds.
-Windows = list[tuple[int, int]]
+# Each how many, in how many seconds.
+Rates = list[tuple[int, int]]
 _RATE = re.compile(r"([0-9]{1,9})/([0-9]{1,6})", re.ASCII)
 
 SWITCH = "true or false"
@@ -204,7 +204,7 @@ def _number(name: str, default: float, *, low: float, high: float, kind: type) -
     return float(found) if kind is float else int(found)
 
 
-def rate(name: str, default: Windows) -> Windows:
+def rate(name: str, default: Rates) -> Rates:
     """How many in how many seconds, once or several times: `300/60,2000/3600`; `off` is none."""
     _read_as(name, "number/seconds, or off", ",".join(f"{many}/{span}" for many, span in default))
     value = raw(name).lower()

@@ -10,9 +10,8 @@ from django.core import checks
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from common.crypto import Undecryptable
 from models_registry.models import Connection
-from models_registry.services.endpoints import endpoint_of
+from models_registry.services.endpoints import opens
 from models_registry.services.routing import system_model
 
 
@@ -72,13 +71,5 @@ def undecryptable_connections() -> list[Connection]:
     return [
         connection
         for connection in Connection.objects.exclude(sealed_api_key="").order_by("id")
-        if not _opens(connection)
+        if not opens(connection, None)
     ]
-
-
-def _opens(connection: Connection) -> bool:
-    try:
-        endpoint_of(connection, None)
-    except Undecryptable:
-        return False
-    return True

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from common.money import BILLION
+from common.money import billionths
 
 _FILE = Path(__file__).parent / "data" / "well_known_models.toml"
 
@@ -64,4 +64,4 @@ def _entry(entry: dict[str, Any]) -> WellKnown:
 
 
 def _price(dollars: Decimal | int) -> int:
-    return int(Decimal(dollars) * BILLION)
+    return billionths(dollars)

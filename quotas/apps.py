@@ -7,4 +7,4 @@ class QuotasConfig(AppConfig):
     verbose_name = _("Quotas")
 
     def ready(self) -> None:
-        from quotas import ageing, receivers  # noqa: F401, PLC0415 they need the models
+        from quotas import purging, receivers  # noqa: F401, PLC0415 they need the models

@@ -29,6 +29,13 @@ def lists() -> Iterator[str]:
         yield address(label, "changelist")
 
 
+def searches() -> Iterator[str]:
+    """The lists that can be searched."""
+    for label, model_admin in registered().items():
+        if model_admin.search_fields:
+            yield address(label, "changelist")
+
+
 def rows() -> Iterator[tuple[str, Any]]:
     """One row of every kind that there is one of."""
     for label, model_admin in registered().items():

@@ -18,8 +18,9 @@ from django.db import connections
 from django.test import TransactionTestCase
 
 from common import rates
-from tests import emptying
-from tests.scheduling import longest_first
+from tests import canaries, emptying
+from tests.row_results import RowResults
+from tests.scheduling import PROCESSES, longest_first
 from tests.server import Server, running
 
 TransactionTestCase._fixture_teardown = emptying.empty  # type: ignore[attr-defined]  # noqa: SLF001
@@ -27,6 +28,11 @@ TransactionTestCase._fixture_teardown = emptying.empty  # type: ignore[attr-defi
 # A shell gives what it starts with `&` a deaf ear for Ctrl-C, and so do we to our servers.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(RowResults(config))
+    config.pluginmanager.register(canaries)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -38,6 +44,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     longest_first(items)
+    for item in items:
+        if item.nodeid.startswith(PROCESSES):
+            # What they play runs in processes that nobody traces; tracing only delays the asking.
+            item.add_marker(pytest.mark.no_cover)
     # An async test's rows are written by other threads: only a transactional test removes them.
     wrong = [
         item.nodeid

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import canaries
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,10 +136,11 @@ class Server:
         return self.process.wait(seconds)
 
     def stop(self) -> None:
-        """End it at once, whatever it is doing."""
+        """End it at once, whatever it is doing. Its log must have kept what is secret (G1)."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(STOP_SECONDS)
+        canaries.refuse(self.log)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -5,16 +5,21 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
+from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
+from django.conf import settings
 from django.db import connection as database
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import translation
+from django.utils import timezone, translation
 
-from accounts.models import Role
-from accounts.services import registration
+from accounts.models import MailLink, Role, User
+from accounts.services import api_keys, registration, sign_ins
 from config.admin_site import SECTIONS
+from models_registry.models import Connection
+from models_registry.services.connections import create_connection
 from models_registry.services.models import ensure_offline_model
 from tests import admin_pages
 from tests.filling import fill
@@ -86,9 +91,47 @@ def test_more_rows_cost_no_more_queries(root):
     assert {page: (few[page], many[page]) for page in many if many[page] > few[page]} == {}
 
 
+@pytest.mark.row("M2")
+def test_no_page_holds_what_is_secret(root):
+    """Keys of providers and of people, passwords, sessions, links: as typed and as kept."""
+    fill(people=2, conversations=1, messages=2, models=1)
+    person = User.objects.get(username="the-admin")
+    typed = "sk-canary-Zx81kQpW0vLr7TnY"
+    made = create_connection(
+        None,
+        scope="system",
+        provider="openai_compatible",
+        name="canary",
+        base_url="https://8.8.8.8/v1",
+        api_key=typed,
+    )
+    key = api_keys.create(person, name="canary", scopes=["read"], actor=person)
+    device = sign_ins.open_for(person)
+    link = MailLink.objects.create(
+        user=person,
+        purpose=MailLink.Purpose.RESET,
+        digest="canary-digest-0123456789",
+        address=person.email,
+        expires_at=timezone.now() + timedelta(hours=1),
+    )
+    secrets = [typed, made.sealed_api_key, key.text, key.row.digest, person.password]
+    secrets += [str(device.refresh_id), link.digest, root.cookies["session"].value]
+    secrets += [row.sealed_api_key for row in Connection.objects.exclude(sealed_api_key="")]
+    secrets += settings.SIGNING_KEYS + settings.ENCRYPTION_KEYS + [settings.SECRET_KEY]
+
+    pages = [*admin_pages.lists(), *admin_pages.pages_of_rows(), *admin_pages.forms()]
+    for page in pages:
+        source = root.get(page).content.decode()
+        assert [secret for secret in secrets if secret in source] == [], page
+    for page in admin_pages.searches():  # nothing is found by what is secret, either
+        for secret in secrets[:5]:
+            found = root.get(f"{page}?q={quote(secret)}").context["cl"].result_list
+            assert list(found) == [], (page, secret)
+
+
+@pytest.mark.row("A1", "M5")
 @pytest.mark.parametrize("role", [Role.SUPERVISOR, Role.AGENT, Role.MEMBER])
 def test_nobody_else_comes_in(enter, role):
-    """M5"""
     fill(people=1, conversations=1, messages=2, models=1)
     client = enter(role)
 

@@ -20,21 +20,14 @@ from config.routing import websocket_urlpatterns
 from tests.asgi import Closed, Request, Socket
 from tests.chat.conftest import _no_turn_left, script
 from tests.chat.serving import serving
-from tests.walk_table import FRAMES, METRICS_TOKEN, ROUTES, WRONG_QUERIES, Frame, Route
-from tests.walk_world import World, build
+from tests.walk_table import FRAMES, ROUTES, WRONG_QUERIES, Frame, Route
+from tests.walk_world import World, world
 
-__all__ = ["_no_turn_left", "script", "serving"]
+__all__ = ["_no_turn_left", "script", "serving", "world"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 METHODS = ("get", "post", "put", "patch", "delete")
-
-
-@pytest.fixture
-async def world(serving, settings, mailoutbox, script) -> World:
-    settings.ALLOW_PRIVATE_UPSTREAMS = True
-    settings.METRICS_TOKEN = METRICS_TOKEN
-    return await in_thread(build)(script)
 
 
 # -- the table is whole ------------------------------------------------------------------------
@@ -56,6 +49,7 @@ def _methods(view: Any) -> list[str]:
     return ["get"]
 
 
+@pytest.mark.row("A1")
 def test_every_route_is_in_the_table():
     found = {
         f"{method.upper()} {route}"
@@ -66,6 +60,7 @@ def test_every_route_is_in_the_table():
     assert found == {str(route) for route in ROUTES}
 
 
+@pytest.mark.row("A1")
 def test_every_frame_is_in_the_table():
     found = {
         "/" + str(route.pattern): set(consumer.frames)
@@ -96,6 +91,7 @@ def _check_headers(request: Request) -> None:
     assert len(request.headers["x-request-id"]) >= 8
 
 
+@pytest.mark.row("X4")
 @_named(ROUTES)
 async def test_the_good_request_is_answered(world, route):
     request = _ask(world, route, token="" if route.open else world.holder(route))
@@ -161,6 +157,7 @@ def walk() -> Iterator[Walk]:
     begun.ends()
 
 
+@pytest.mark.row("A1")
 async def test_nobody_gets_401(world, walk):
     for route in ROUTES:
         for token in ("", "nonsense", world.names["refresh"]) if not route.open else ():
@@ -169,14 +166,16 @@ async def test_nobody_gets_401(world, walk):
             assert request.headers["www-authenticate"]
 
 
+@pytest.mark.row("A1", "A2")
 async def test_another_person_gets_404(world, walk):
-    """A2: what is not yours does not exist."""
+    """What is not yours does not exist."""
     for route in ROUTES:
         if route.owned:
             request = _ask(world, route, token=world.stranger)
             await walk.refused(request, 404, "not_found", what=route)
 
 
+@pytest.mark.row("A1")
 async def test_without_the_permission_one_gets_403(world, walk):
     for route in ROUTES:
         if route.managed:
@@ -184,8 +183,9 @@ async def test_without_the_permission_one_gets_403(world, walk):
             await walk.refused(request, 403, "permission_denied", what=route)
 
 
+@pytest.mark.row("A1", "K3")
 async def test_a_key_reaches_what_its_scope_says_and_nothing_else(world, walk):
-    """A1, K3: a key without the scope gets 403 on every route that asks who is calling."""
+    """A key without the scope gets 403 on every route that asks who is calling."""
     for route in ROUTES:
         in_api = route.pattern.startswith(("api/v1/", "v1/"))
         takes_credentials = in_api and "/auth/" not in route.pattern
@@ -222,8 +222,8 @@ async def test_one_broken_field_is_400_and_named(world, walk):
             assert _field(problem) == name, (route, name)
 
 
+@pytest.mark.row("I10", "I3", "I4")
 async def test_a_body_that_is_no_object_is_400(world, walk):
-    """I10, I3, I4."""
     for route in ROUTES:
         if route.body is None:
             continue
@@ -235,8 +235,8 @@ async def test_a_body_that_is_no_object_is_400(world, walk):
             await walk.refused(request, 400, "invalid", what=(route, "no body"))
 
 
+@pytest.mark.row("I9")
 async def test_a_body_that_is_no_json_is_415(world, walk):
-    """I9."""
     for route in ROUTES:
         if route.body is None:
             continue
@@ -252,8 +252,8 @@ async def test_a_body_that_is_no_json_is_415(world, walk):
             await walk.refused(request, 415, "unsupported_media_type", what=(route, headers))
 
 
+@pytest.mark.row("I4", "I6", "I7", "A5")
 async def test_a_wrong_query_is_400(world, walk):
-    """A5, I4, I6, I7."""
     for pattern, queries in WRONG_QUERIES.items():
         for query in [*queries, "x=%00", "limit=5&x=%00", "x=%FF", "x=%ED%A0%80"]:
             managed = next(each.managed for each in ROUTES if each.pattern == pattern)
@@ -307,6 +307,7 @@ async def test_the_good_frame_is_answered(world, path, frame):
             assert (told["type"], told["ref"]) == (frame.answer, "r")
 
 
+@pytest.mark.row("A1")
 @_frames
 async def test_nobody_sends_a_frame(world, path, frame):
     socket = Socket(path)
@@ -318,6 +319,7 @@ async def test_nobody_sends_a_frame(world, path, frame):
         await socket.receive()
 
 
+@pytest.mark.row("A1", "A2")
 @_owned_frames
 async def test_another_person_finds_nothing(world, path, frame):
     async with Socket(path, token=world.stranger) as socket:

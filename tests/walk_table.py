@@ -50,7 +50,7 @@ class Frame:
 
 
 _SEND = {
-    "content": "Hi",
+    "content": "a canary of a text",
     "parent_id": "{answer}",
     "model": "echo",
     "parameters": {"temperature": 1},
@@ -91,7 +91,7 @@ _MODEL = {
     "fallbacks": ["echo"],
 }
 _ONCE = {
-    "messages": [{"role": "user", "content": "Hi"}],
+    "messages": [{"role": "user", "content": "a canary of a text"}],
     "model": "echo",
     "temperature": 1,
     "max_tokens": 100,
@@ -99,7 +99,7 @@ _ONCE = {
 }
 _COMPLETION = {
     "model": "echo",
-    "messages": [{"role": "user", "content": "Hi"}],
+    "messages": [{"role": "user", "content": "a canary of a text"}],
     "temperature": 1,
     "top_p": 1,
     "n": 1,
@@ -140,7 +140,9 @@ _SETTINGS = {
 _FILE = {
     "format": "parley.conversations",
     "version": 1,
-    "conversations": [{"id": "x", "messages": [{"id": "1", "role": "user", "content": "Hi"}]}],
+    "conversations": [
+        {"id": "x", "messages": [{"id": "1", "role": "user", "content": "a canary of a text"}]}
+    ],
 }
 
 _KEY = {
@@ -345,7 +347,7 @@ FRAMES = {
             "chat",
             {
                 "conversation_id": "{conversation}",
-                "content": "Hi",
+                "content": "a canary of a text",
                 "model": "echo",
                 "parent_id": "{answer}",
                 "idempotency_key": "k",

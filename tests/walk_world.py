@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.utils import timezone
 
 from accounts.models import MailLink, Scope, User
@@ -16,13 +17,14 @@ from accounts.services.tokens import issue
 from chat.models import Conversation, Message
 from chat.services.sharing import share_conversation
 from chat.services.turn_requests import send_message
+from common.db import in_thread
 from common.digests import digest
 from models_registry.models import ChatModel, Connection
 from models_registry.providers.base import Finished, TextDelta
 from quotas.services import plans
 from tests.chat.conftest import ScriptedModel, make_model
 from tests.waiting import until
-from tests.walk_table import PASSWORD, Route
+from tests.walk_table import METRICS_TOKEN, PASSWORD, Route
 
 
 @dataclass
@@ -67,6 +69,13 @@ class World:
         ]:
             path = path.replace(converter, self.names[name])
         return f"/{path}" + (f"?{self.fill(route.query)}" if route.query else "")
+
+
+@pytest.fixture
+async def world(serving, settings, mailoutbox, script) -> World:
+    settings.ALLOW_PRIVATE_UPSTREAMS = True
+    settings.METRICS_TOKEN = METRICS_TOKEN
+    return await in_thread(build)(script)
 
 
 def build(script: ScriptedModel) -> World:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.actors import actor_of
 from accounts.models import User
-from accounts.services import deployment
+from accounts.services import deployment_settings
 from common.errors import Invalid
 
 
@@ -33,14 +33,14 @@ class SettingsForm(ConstanceForm):  # type: ignore[misc]  # Constance has no typ
             if name in cleaned and cleaned[name] != self.initial[name]
         }
         try:
-            deployment.check(self.changes)
+            deployment_settings.check(self.changes)
         except Invalid as refusal:
             for field, texts in (refusal.errors or {}).items():
                 self.add_error(field, [str(text) for text in texts])
         return cleaned
 
     def save(self) -> list[str]:
-        deployment.change(self.changes, actor=self.actor)
+        deployment_settings.change(self.changes, actor=self.actor)
         return list(self.changes)
 
 

@@ -7,7 +7,7 @@ import sys
 
 from django.utils.translation import gettext as _
 
-from common.commands import usage_error
+from common.commands import ask, usage_error
 
 
 def given_password(*, from_input: bool) -> str:
@@ -16,7 +16,7 @@ def given_password(*, from_input: bool) -> str:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
         raise usage_error(_("%(option)s is missing.") % {"option": "--password-stdin"})
-    password = getpass.getpass(_("Password") + ": ")
-    if getpass.getpass(_("Password, again") + ": ") != password:
+    password = ask(_("Password") + ": ", read=getpass.getpass)
+    if ask(_("Password, again") + ": ", read=getpass.getpass) != password:
         raise usage_error(_("The two passwords differ."))
     return password

@@ -6,6 +6,7 @@ So of many guesses at once no more are checked than may fail.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
+from django.utils.translation import ngettext
 
 from accounts.errors import LockedOut
 from accounts.models import AuditAction, SignInFailures, TargetKind, User
@@ -48,7 +50,7 @@ def count_attempt(user: User | None, *, account: str, address: str) -> Attempt:
     except _Full as full:
         scope, subject = full.args
         _record_lock(user, scope=scope, subject=subject, now=now)
-        raise LockedOut(retry_after=_wait(scope, subject, now=now)) from None
+        raise _locked(_wait(scope, subject, now=now)) from None
 
 
 def give_back(attempt: Attempt) -> None:
@@ -125,6 +127,15 @@ def forget(counter: SignInFailures, *, actor: User | None) -> None:
                 target=audit.Target(TargetKind.FAILED_SIGN_INS, counter.pk),
                 before={"scope": counter.scope, "count": counter.count},
             )
+
+
+def _locked(seconds: float) -> LockedOut:
+    """Says how long in words too: people see no header."""
+    minutes = math.ceil(seconds / 60)
+    text = ngettext(
+        "Too many tries. Wait %(count)d minute.", "Too many tries. Wait %(count)d minutes.", minutes
+    )
+    return LockedOut(text % {"count": minutes}, retry_after=seconds)
 
 
 def _failures(scope: str, subject: str) -> int:

@@ -157,6 +157,8 @@ def store_email(
             mails.post(Letter.EMAIL_CHANGED, address=old, user=user)
             audit.record(AuditAction.USER_EMAIL, actor=actor, target=audit.person(user))
     except IntegrityError as error:
+        if registration.is_email_free(address, user=user):
+            raise
         raise Conflict(_("This address belongs to another account by now.")) from error
 
 

@@ -103,7 +103,9 @@ def insert_person(user: User, *, roles: Iterable[str], actor: User | None = None
                 after={"roles": sorted(group.name for group in groups)},
             )
     except IntegrityError as error:
-        raise _invalid(_taken(user)) from error
+        if taken := _taken(user):
+            raise _invalid(taken) from error
+        raise
     return user
 
 
@@ -129,9 +131,14 @@ def free_email(email: str, *, user: User) -> str:
         address = clean_email(email)
     except ValidationError as error:
         raise _invalid({"email": error.messages}) from error
-    if User.objects.filter(email_key=fold(address)).exclude(pk=user.pk).exists():
+    if not is_email_free(address, user=user):
         raise Invalid.field("email", _("This address belongs to an account already."))
     return address
+
+
+def is_email_free(address: str, *, user: User) -> bool:
+    """Does `address` belong to nobody, or to `user`?"""
+    return not User.objects.filter(email_key=fold(address)).exclude(pk=user.pk).exists()
 
 
 def _taken(user: User) -> dict[str, list[str]]:

@@ -10,10 +10,9 @@ from rest_framework import serializers
 
 from chat.api.parameters import ParametersField, read_parameters
 from chat.models import Conversation, Message, Share
+from chat.models.conversations import MODEL_CHARACTERS
 from common.api.fields import IdField, NullIsAbsent, SwitchField, TextField, WholeNumberField
 from common.money import as_decimal
-
-MODEL_CHARACTERS = 200
 
 
 class OptionalText(TextField):

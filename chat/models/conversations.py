@@ -12,8 +12,12 @@ from django.utils.translation import gettext_lazy as _
 from common.models import Record
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from accounts.models import User
 
+# How long the name of a model may be.
+MODEL_CHARACTERS = 200
 
 _DUE_FOR_SEARCH = models.Q(title_indexed=False) | models.Q(
     indexed_position__lt=models.F("last_position")
@@ -78,7 +82,7 @@ class Conversation(Record):
     title_source = models.CharField(
         _("title by"), max_length=8, choices=TitleSource.choices, default=TitleSource.NONE
     )
-    model = models.CharField(_("model"), max_length=200, blank=True)
+    model = models.CharField(_("model"), max_length=MODEL_CHARACTERS, blank=True)
     system_prompt = models.TextField(_("system prompt"), blank=True)
     parameters = models.JSONField(_("parameters"), default=dict, blank=True)
     archived = models.BooleanField(_("archived"), default=False)
@@ -152,6 +156,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Those that no turn is writing."""
         return self.exclude(status__in=Message.BEING_WRITTEN)
 
+    def siblings(self, conversation_id: UUID, parent_id: UUID | None, role: str) -> list[UUID]:
+        """Ids of all with this parent and role, oldest first."""
+        same = self.filter(conversation_id=conversation_id, parent_id=parent_id, role=role)
+        return list(same.order_by("position").values_list("id", flat=True))
+
     def erase(self) -> None:
         """Delete them in one statement. No turn may point to them any more.
 
@@ -211,7 +220,7 @@ class Message(Record):
     reasoning = models.TextField(_("reasoning"), blank=True)
     tool_calls = models.JSONField(_("tool calls"), default=list, blank=True)
     sources = models.JSONField(_("sources"), default=list, blank=True)
-    model = models.CharField(_("model"), max_length=200, blank=True)
+    model = models.CharField(_("model"), max_length=MODEL_CHARACTERS, blank=True)
     fallback = models.BooleanField(_("answered by a fallback"), default=False)
     prompt_tokens = models.PositiveBigIntegerField(_("prompt tokens"), null=True, blank=True)
     completion_tokens = models.PositiveBigIntegerField(

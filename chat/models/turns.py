@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from chat.models.conversations import Conversation, Message
+from chat.models.conversations import MODEL_CHARACTERS, Conversation, Message
 from common.models import Record
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 
 class TurnQuerySet(models.QuerySet["Turn"]):
     def running(self) -> TurnQuerySet:
         return self.filter(status=Turn.Status.RUNNING)
+
+    def over_with_log(self, user: User) -> TurnQuerySet:
+        """Those of a person that have ended and may still have a log in Redis."""
+        age = timedelta(seconds=settings.TURN_SECONDS + settings.TURN_LOG_REDIS_SECONDS)
+        ended = self.exclude(status=Turn.Status.RUNNING)
+        return ended.filter(user=user, created_at__gt=timezone.now() - age)
 
 
 class Turn(Record):
@@ -75,7 +87,7 @@ class Turn(Record):
     owner = models.CharField(_("owner"), max_length=64)
     beat = models.PositiveBigIntegerField(_("beat"), default=0)
     epoch = models.PositiveIntegerField(default=0)
-    model = models.CharField(_("model asked for"), max_length=200)
+    model = models.CharField(_("model asked for"), max_length=MODEL_CHARACTERS)
     # What ends the turn when the process that ran it is gone: estimate, language, and the models
     # that may answer with their frozen prices (`chat.turns.routes`). No foreign keys: the ledger
     # outlives a model, and a removed one has to find its turns.
@@ -121,6 +133,13 @@ class Turn(Record):
         return f"{self.id} {self.status}"
 
 
+class IdempotencyRecordQuerySet(models.QuerySet["IdempotencyRecord"]):
+    def expired(self) -> IdempotencyRecordQuerySet:
+        """Those whose time is over, and with them the answers that they keep (G5)."""
+        oldest = timezone.now() - timedelta(seconds=settings.IDEMPOTENCY_SECONDS)
+        return self.filter(created_at__lt=oldest)
+
+
 class IdempotencyRecord(Record):
     """Which turn a caller's `Idempotency-Key` began.
 
@@ -136,6 +155,8 @@ class IdempotencyRecord(Record):
         Turn, on_delete=models.CASCADE, related_name="+", verbose_name=_("turn")
     )
     answer = models.JSONField(_("answer"), null=True, blank=True)
+
+    objects = IdempotencyRecordQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("idempotency record")

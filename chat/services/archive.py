@@ -6,10 +6,8 @@ import io
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID
 
 import orjson
-from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -101,7 +99,7 @@ def _listed(rows: QuerySet[_Row], fields_of: Callable[[_Row], dict[str, Any]]) -
     """A list of objects, one a line, the oldest first; read page by page."""
     yield b"["
     is_first = True
-    for page in _pages(rows):
+    for page in exports.pages_of(rows):
         lines = [orjson.dumps(fields_of(each)) for each in page]
         yield (b"\n" if is_first else b",\n") + b",\n".join(lines)
         is_first = False
@@ -111,18 +109,11 @@ def _listed(rows: QuerySet[_Row], fields_of: Callable[[_Row], dict[str, Any]]) -
 def _sheet(rows: QuerySet[_Row], fields_of: Callable[[_Row], dict[str, Any]]) -> Iterator[bytes]:
     """A table with a heading, where there is any row; the oldest first."""
     names: list[str] = []
-    for page in _pages(rows):
+    for page in exports.pages_of(rows):
         table = [fields_of(each) for each in page]
         heading = [] if names else list(table[0])
         names = names or heading
         yield as_csv(table, names, with_heading=bool(heading)).encode()
-
-
-def _pages(rows: QuerySet[_Row]) -> Iterator[list[_Row]]:
-    after = UUID(int=0)
-    while page := list(rows.order_by("id").filter(pk__gt=after)[: settings.EXPORT_PAGE]):
-        yield page
-        after = page[-1].pk
 
 
 def _profile(user: User) -> dict[str, Any]:

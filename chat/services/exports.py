@@ -7,11 +7,12 @@ transaction, so that what changes meanwhile may be in it or not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import orjson
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,10 +21,13 @@ from chat.services.imports.own import FORMAT, VERSION
 from chat.services.messages import show_checkpoints
 from chat.streams.events import message_fields, timestamp
 from chat.turns import transcript
+from common.models import Record
 from common.text import heading
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+_Row = TypeVar("_Row", bound=Record)
 
 # What only the wire needs: the file says the first once, and the last follow from the parents.
 _NOT_IN_FILES = frozenset({"conversation_id", "siblings", "attachments"})
@@ -31,10 +35,15 @@ _NOT_IN_FILES = frozenset({"conversation_id", "siblings", "attachments"})
 
 def every_conversation_of(user: User) -> Iterator[Conversation]:
     """The oldest first."""
-    after = UUID(int=0)
-    mine = Conversation.objects.visible_to(user).order_by("id")
-    while page := list(mine.filter(pk__gt=after)[: settings.EXPORT_PAGE]):
+    for page in pages_of(Conversation.objects.visible_to(user)):
         yield from page
+
+
+def pages_of(rows: QuerySet[_Row]) -> Iterator[list[_Row]]:
+    """The oldest first; each page is read when its time comes."""
+    after = UUID(int=0)
+    while page := list(rows.order_by("id").filter(pk__gt=after)[: settings.EXPORT_PAGE]):
+        yield page
         after = page[-1].pk
 
 
@@ -107,19 +116,19 @@ def as_markdown(conversation: Conversation) -> Iterator[bytes]:
     tree = transcript.links(conversation.id)
     numbers = {message_id: number for number, message_id in enumerate(tree, 1)}
     active = transcript.path(tree, next(reversed(tree), None))[::-1]
-    for page in _pages_of(active):
+    for page in _with_ids(active):
         yield "".join(_message_as_markdown(each, _name(each, numbers)) for each in page).encode()
     others = list(tree.keys() - set(active))
     if others:
         yield f"\n---\n\n# {_('Other branches')}\n".encode()
-    for page in _pages_of(sorted(others, key=numbers.__getitem__)):
+    for page in _with_ids(sorted(others, key=numbers.__getitem__)):
         yield "".join(
             _message_as_markdown(each, f"{_name(each, numbers)} {_place(each, numbers)}")
             for each in page
         ).encode()
 
 
-def _pages_of(ids: list[UUID]) -> Iterator[list[Message]]:
+def _with_ids(ids: list[UUID]) -> Iterator[list[Message]]:
     for start in range(0, len(ids), settings.EXPORT_PAGE):
         wanted = ids[start : start + settings.EXPORT_PAGE]
         page = list(Message.objects.filter(pk__in=wanted).order_by("position"))

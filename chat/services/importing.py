@@ -11,8 +11,8 @@ import functools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -21,14 +21,14 @@ from django.conf import settings
 from django.db import Error, IntegrityError
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from chat.models import Conversation, Message
 from chat.models.conversations import ConversationQuerySet, MessageQuerySet
-from chat.services.imports.drafts import Draft, Imported
+from chat.services.imports.drafts import Imported
 from chat.services.imports.reading import read_file
-from chat.services.imports.trees import Placed, placed
+from chat.services.imports.rows import COLUMNS, Row, batches_of, drafted_conversation
+from chat.services.imports.trees import placed
 from common import disk, purging
 from common.db import release_connection, write_transaction
 from common.errors import AppError, NotFound, RateLimited, Unavailable
@@ -38,24 +38,6 @@ from models_registry.services.routing import resolve_model
 if TYPE_CHECKING:
     from accounts.services.callers import Caller
 
-# What a file says of a message's place is worked out; the rest is stored as the draft has it.
-_PLACE = {"key", "parent", "at", "position", "ended_position"}
-_AS_DRAFTED = tuple(each.name for each in fields(Draft) if each.name not in _PLACE)
-_COLUMNS = (
-    "id",
-    "conversation",
-    "parent",
-    "created_at",
-    "position",
-    "ended_position",
-    *_AS_DRAFTED,
-)
-
-
-_Row = tuple[Any, ...]
-_CONTENT, _REASONING, _CALLS, _SOURCES = map(
-    _COLUMNS.index, ("content", "reasoning", "tool_calls", "sources")
-)
 LEAVES_FIRST = "-position"
 # Of the time after which the purge begins: what is being committed then, or was timed by a clock
 # that is slow, must have been given up before.
@@ -153,9 +135,9 @@ def _there(user: User, found: Imported) -> OneImported | None:
 
 def _store(user: User, found: Imported) -> OneImported:
     tree = placed(found.messages, newest=found.newest)
-    conversation = _conversation(user, found, tree, now=timezone.now())
+    conversation = drafted_conversation(user, found, tree, now=timezone.now())
     try:
-        _write(conversation, _batches(_rows(conversation, tree)))
+        _write(conversation, batches_of(conversation, tree))
     except IntegrityError as error:
         there = _there(user, found)
         if there is None:  # the person was erased meanwhile
@@ -167,7 +149,7 @@ def _store(user: User, found: Imported) -> OneImported:
     )
 
 
-def _write(conversation: Conversation, batches: Iterator[list[_Row]]) -> None:
+def _write(conversation: Conversation, batches: Iterator[list[Row]]) -> None:
     """All of it or nothing. Raises IntegrityError where the same was imported meanwhile or the
     person was erased, NotFound where that happened between two batches, Unavailable where so much
     time went by between two that the purge may have taken the first ones."""
@@ -181,13 +163,13 @@ def _write(conversation: Conversation, batches: Iterator[list[_Row]]) -> None:
         while following is not None:
             with write_transaction():
                 _go_on(conversation)
-                insert_rows(Message, _COLUMNS, batch)
+                insert_rows(Message, COLUMNS, batch)
             batch, following = following, next(batches, None)
         with write_transaction():
             if is_long:
                 _go_on(conversation)
             conversation.save(force_insert=not is_long, force_update=is_long)
-            insert_rows(Message, _COLUMNS, batch)
+            insert_rows(Message, COLUMNS, batch)
     except Exception:
         if is_long:
             with suppress(Error):  # the purge will
@@ -235,73 +217,6 @@ def abandoned() -> ConversationQuerySet:
 def messages_of(conversations: ConversationQuerySet) -> MessageQuerySet:
     """To be dropped LEAVES_FIRST: each stands before those that hang below it."""
     return Message.objects.filter(conversation__in=conversations)
-
-
-def _conversation(
-    user: User, found: Imported, tree: list[Placed], *, now: datetime
-) -> Conversation:
-    times = [each.draft.at for each in tree if each.draft.at]
-    created_at = found.created_at or min(times, default=now)
-    drafts = [each.draft for each in tree]
-    last = max((each.ended_position or each.position for each in tree), default=0)
-    return Conversation(
-        id=uuid7(nanoseconds=int(created_at.timestamp()) * 10**9),  # lists sort by it
-        owner=user,
-        import_key=found.key,
-        title=found.title,
-        title_source=found.title_source,
-        model=found.model,
-        system_prompt=found.system_prompt,
-        parameters=found.parameters,
-        archived=found.archived,
-        pinned=found.pinned,
-        created_at=created_at,
-        updated_at=found.updated_at or max(times, default=created_at),
-        message_count=len(tree),
-        tokens=sum((each.prompt_tokens or 0) + (each.completion_tokens or 0) for each in drafts),
-        cost=sum(each.cost or 0 for each in drafts),
-        last_position=last,
-        titled_position=last,  # a title for each by a model would cost the deployment
-    )
-
-
-def _rows(conversation: Conversation, tree: list[Placed]) -> Iterator[_Row]:
-    ids: list[UUID] = []
-    times: list[datetime] = []
-    for each in tree:
-        parent = each.parent
-        ids.append(uuid7())
-        before = conversation.created_at if parent is None else times[parent]
-        times.append(each.draft.at or before)
-        yield (
-            ids[-1],
-            conversation.pk,
-            None if parent is None else ids[parent],
-            times[-1],
-            each.position,
-            each.ended_position,
-            *(getattr(each.draft, name) for name in _AS_DRAFTED),
-        )
-
-
-def _batches(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
-    """So much at a time that nobody waits for long who wants to write, too (F7)."""
-    batch: list[_Row] = []
-    room = settings.IMPORT_CHARACTERS_AT_ONCE
-    for row in rows:
-        size = _size(row)
-        if batch and (len(batch) == settings.IMPORT_ROWS_AT_ONCE or size > room):
-            yield batch
-            batch, room = [], settings.IMPORT_CHARACTERS_AT_ONCE
-        batch.append(row)
-        room -= size
-    if batch:
-        yield batch
-
-
-def _size(row: _Row) -> int:
-    lists = sum(len(str(each)) for name in (_CALLS, _SOURCES) for each in row[name])
-    return len(row[_CONTENT]) + len(row[_REASONING]) + lists
 
 
 def _as_id(text: str) -> UUID | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from chat.models import Conversation, Message, SearchPiece
 from common.db import write_transaction
 from common.search import mark_of, pieces_of
+from common.statements import Select, delete, insert_rows, update_returning
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -24,6 +25,8 @@ logger = structlog.get_logger(__name__)
 
 _REBUILD_ROWS = 1_000
 _WORDS_AT_ONCE = 2_000
+_COLUMNS = ("conversation", "message", "words")
+_Piece = tuple[UUID, UUID | None, list[str]]
 # SQLite's word for it: a merge that changes fewer rows has nothing left to do.
 _STILL_MERGING = 2
 
@@ -68,72 +71,89 @@ def index_due(*, limit: int, owner: User | None = None, seconds: float = math.in
     if owner is not None:
         due = due.filter(owner=owner).order_by("-updated_at")
     ends_at = time.monotonic() + seconds
-    ids = list(due.values_list("id", flat=True)[:limit])
-    for conversation_id in ids:
-        _index_step(conversation_id)
+    waiting = list(due.values_list(*_Waiting._fields)[:limit])
+    for each in waiting:
+        _index_step(_Waiting(*each))
         if time.monotonic() >= ends_at:
             break
-    return len(ids)
+    return len(waiting)
 
 
-def _index_step(conversation_id: UUID) -> None:
+class _Waiting(NamedTuple):
+    """A conversation as it was when it was found to wait."""
+
+    id: UUID
+    title_indexed: bool
+    indexed_position: int
+    last_position: int
+
+
+def _index_step(waiting: _Waiting) -> None:
     """Index the title and the next messages of a conversation, in a transaction of its own.
 
-    Under the conversation's lock, so that nothing is indexed that is being changed or deleted.
+    Under the conversation's lock, so that nothing is indexed that is being changed or deleted. If
+    it was indexed, or given another title, since it was found, that is left to the next look.
     """
+    start = waiting.indexed_position
+    end = min(start + settings.SEARCH_INDEX_MESSAGES, waiting.last_position)
     with write_transaction():
-        conversation = Conversation.objects.select_for_update().filter(pk=conversation_id).first()
+        conversation = update_returning(
+            Conversation,
+            where={
+                "id": waiting.id,
+                "title_indexed": waiting.title_indexed,
+                "indexed_position": start,
+                "importing_at": None,
+            },
+            changes={"title_indexed": True, "indexed_position": end},
+        )
         if conversation is None:
             return
-        start = conversation.indexed_position
-        end = min(start + settings.SEARCH_INDEX_MESSAGES, conversation.last_position)
         if start == 0:  # from the beginning: whatever is there is of an older index
-            SearchPiece.objects.filter(conversation=conversation).delete()
-        elif not conversation.title_indexed:
-            SearchPiece.objects.filter(conversation=conversation, message=None).delete()
-        if start == 0 or not conversation.title_indexed:
+            delete(SearchPiece, where={"conversation": conversation.pk})
+        elif not waiting.title_indexed:
+            delete(SearchPiece, where={"conversation": conversation.pk, "message": None})
+        if start == 0 or not waiting.title_indexed:
             _write(conversation, [(None, conversation.title)])
-        _replace(conversation, _written_between(conversation, start, end))
-        Conversation.objects.filter(pk=conversation.pk).update(
-            indexed_position=end, title_indexed=True
-        )
+        texts = _written.rows(conversation=conversation.pk, start=start, end=end)
+        _replace(conversation, [(message_id, text) for message_id, text in texts])
 
 
-def _written_between(conversation: Conversation, start: int, end: int) -> QuerySet[Message]:
+def _written_between(conversation: Any, start: Any, end: Any) -> QuerySet[Message, Any]:
     """Messages by the position of their end: each comes once, when nothing is added any more."""
     ended = Q(ended_position__gt=start, ended_position__lte=end)
     came_whole = Q(ended_position=None, position__gt=start, position__lte=end)
     rows = Message.objects.filter(ended | came_whole, conversation=conversation)
-    return rows.ended().only("id", "content").order_by("position")
+    return rows.ended().order_by("position").values_list("id", "content")
+
+
+_written = Select("conversation", "start", "end", build=_written_between)
 
 
 def reindex_message(conversation: Conversation, message: Message) -> None:
     """Part of a transaction that changed the text and holds the conversation's lock."""
-    _replace(conversation, [message])
+    _replace(conversation, [(message.pk, message.content)])
 
 
-def _replace(conversation: Conversation, messages: Iterable[Message]) -> None:
-    texts = [(message.pk, message.content) for message in messages]
-    if texts:
-        forget_messages([message_id for message_id, _text in texts])
-        _write(conversation, texts)
+def _replace(conversation: Conversation, texts: Sequence[tuple[UUID, str]]) -> None:
+    for message_id, _text in texts:
+        delete(SearchPiece, where={"message": message_id})
+    _write(conversation, texts)
 
 
 def _write(conversation: Conversation, texts: Iterable[tuple[UUID | None, str]]) -> None:
     """By and by: as words a long text takes twenty times as much memory."""
     mark = mark_of(conversation.owner_id)
-    batch: list[SearchPiece] = []
+    batch: list[_Piece] = []
     left = _WORDS_AT_ONCE
     for message_id, text in texts:
         for words in pieces_of(text):
-            batch.append(
-                SearchPiece(conversation=conversation, message_id=message_id, words=[mark, *words])
-            )
+            batch.append((conversation.pk, message_id, [mark, *words]))
             left -= len(words)
             if left <= 0:
-                SearchPiece.objects.bulk_create(batch)
+                insert_rows(SearchPiece, _COLUMNS, batch)
                 batch, left = [], _WORDS_AT_ONCE
-    SearchPiece.objects.bulk_create(batch)
+    insert_rows(SearchPiece, _COLUMNS, batch)
 
 
 def forget_messages(ids: Collection[UUID]) -> None:

@@ -1,11 +1,16 @@
-"""Stopping a turn. It is a request: the owner closes the provider and writes the end."""
+"""Stopping a turn. It is a request: the owner closes the provider and writes the end.
+
+An owner that does not is not there; then whoever asked for the stop ends the turn (`ending`).
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,15 +19,18 @@ from accounts.services import audit
 from chat.models import Conversation, Message, Turn
 from chat.streams.events import TurnRef
 from chat.streams.hub import hub
+from chat.streams.reading import end_of
 from chat.turns.closing import close_turn, ref_of
 from chat.turns.routes import may_use
 from chat.turns.runner import runner
-from common.db import write_transaction
+from common.db import in_thread, write_transaction
 from common.errors import NotFound
 
 if TYPE_CHECKING:
     from accounts.models import User
     from accounts.services.callers import Caller
+
+_ending: set[asyncio.Task[None]] = set()
 
 
 def request_stop(caller: Caller, message_id: UUID) -> TurnRef | None:
@@ -74,6 +82,30 @@ def _nudge(turn: Turn, reason: str) -> None:
         runner.submit(hub.mirror.writer.request_stop(turn.owner, turn.pk))
 
 
+# -- seeing it to its end ----------------------------------------------------------------------
+def ending(turn: TurnRef) -> asyncio.Task[None]:
+    """See a turn that was asked to stop to its end, whether or not anybody waits for that."""
+    task = asyncio.create_task(_see_to_the_end(turn))
+    _ending.add(task)
+    task.add_done_callback(_ending.discard)
+    return task
+
+
+async def _see_to_the_end(turn: TurnRef) -> None:
+    if not await _ends_in_time(turn):
+        await in_thread(close_stopped)(turn.turn_id)
+        await _ends_in_time(turn)
+
+
+async def _ends_in_time(turn: TurnRef) -> bool:
+    try:
+        async with asyncio.timeout(settings.STOP_WAIT_SECONDS):
+            await end_of(turn)
+    except TimeoutError:
+        return False
+    return True
+
+
 def close_stopped(turn_id: UUID) -> None:
-    """End a turn whose owner did not obey within STOP_WAIT_SECONDS. Any thread; does not wait."""
+    """End a turn whose owner did not obey. Any thread; does not wait."""
     runner.submit(close_turn(turn_id, status=Turn.Status.STOPPED))

@@ -14,10 +14,10 @@ from django.conf import settings
 
 from accounts.services.callers import Caller
 from chat.models import Conversation, Message, Summary, Turn
+from chat.services.material import INSTRUCTION, material
 from chat.services.unasked import UnaskedJob, written
 from chat.turns import transcript
-from chat.turns.material import INSTRUCTION, material
-from chat.turns.prepare import choose_model
+from chat.turns.choosing import choose_model
 from common.db import in_thread, write_transaction
 from common.errors import AppError
 from models_registry.tokens import count
@@ -25,7 +25,7 @@ from models_registry.tokens import count
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from chat.turns.prepare import Asked
+    from chat.turns.choosing import Asked
 
 logger = structlog.get_logger(__name__)
 

@@ -15,17 +15,17 @@ from django.db.models.functions import Substr
 
 from accounts.services.callers import Caller
 from chat.models import Conversation, Message, Turn
+from chat.services.material import INSTRUCTION, material
 from chat.services.unasked import UnaskedJob, written
+from chat.services.wording import cleaned_title, first_words
 from chat.streams import nudges
-from chat.turns.material import INSTRUCTION, material
-from chat.turns.prepare import choose_model
-from chat.turns.wording import cleaned_title, first_words
+from chat.turns.choosing import choose_model
 from common.db import in_thread, write_transaction
 from common.errors import AppError
 from models_registry.services.routing import routes_for, system_model
 
 if TYPE_CHECKING:
-    from chat.turns.prepare import Asked
+    from chat.turns.choosing import Asked
 
 logger = structlog.get_logger(__name__)
 

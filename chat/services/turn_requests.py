@@ -16,19 +16,18 @@ from django.utils.translation import gettext as _
 from chat.models import Conversation, Message, Turn
 from chat.streams.events import TurnRef
 from chat.turns.asking import (
-    UNSET,
     Joined,
-    Unset,
-    answered_by,
+    answer_to_repeat,
     asked_in,
     begin_again,
     begin_sent,
     lock_conversation,
 )
+from chat.turns.choosing import Asked, choose_model
 from chat.turns.closing import ref_of
 from chat.turns.fitting import fitting
-from chat.turns.idempotency import NEWEST, Claim
-from chat.turns.prepare import Asked, begin_stateless, choose_model
+from chat.turns.idempotency import NEWEST, Claim, Place
+from chat.turns.prepare import begin_stateless
 from common import rates
 from common.db import write_transaction
 from common.errors import Conflict, NotFound
@@ -56,7 +55,7 @@ def send_message(
     conversation_id: UUID,
     *,
     content: str,
-    parent_id: UUID | Unset | None = UNSET,
+    parent_id: UUID | Place | None = NEWEST,
     model: str = "",
     parameters: dict[str, Any] | None = None,
     idempotency_key: str = "",
@@ -72,7 +71,7 @@ def send_message(
         f"send:{conversation_id}",
         {
             "content": content,
-            "parent_id": NEWEST if isinstance(parent_id, Unset) else parent_id,
+            "parent_id": parent_id,
             "parameters": parameters or {},
         },
         model,
@@ -129,7 +128,7 @@ def regenerate(
     )
 
     def begin() -> TurnRef:
-        old = answered_by(caller, message_id)
+        old = answer_to_repeat(caller, message_id)
         conversation = lock_conversation(caller, old.conversation_id, claim, messages=1)
         # Not by `old.parent`: whoever held the lock before may have deleted both.
         question = Message.objects.filter(children=old).first()

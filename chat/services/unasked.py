@@ -25,7 +25,7 @@ from quotas.services.holds import holding
 
 if TYPE_CHECKING:
     from chat.streams.events import TurnRef
-    from chat.turns.prepare import Asked
+    from chat.turns.choosing import Asked
 
 logger = structlog.get_logger(__name__)
 

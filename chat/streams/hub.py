@@ -132,7 +132,7 @@ class Hub:
             if log is None or log.ended:
                 continue
             if whole is not None and whole.last_seq > log.last_seq:
-                log.replace(whole.last_seq, whole.content, whole.thoughts)
+                log.replace(whole.last_seq, whole.content, whole.reasoning)
             log.finish(end(log.last_seq + 1))
         if self.mirror is not None:
             self.mirror.writer.mark_end(ref, end, whole)

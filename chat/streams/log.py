@@ -24,17 +24,17 @@ class TurnLog:
 
     __slots__ = (
         "_base",
+        "_content",
         "_events",
         "_lock",
+        "_reasoning",
         "_waiters",
         "ended_at",
         "last_seq",
         "readers",
-        "reasoning",
         "ref",
         "size",
         "start",
-        "text",
         "touched_at",
         "was_read",
     )
@@ -42,14 +42,14 @@ class TurnLog:
     def __init__(self, ref: TurnRef) -> None:
         self.ref = ref
         self.start: Event | None = None
-        self.text: list[str] = []
-        self.reasoning: list[str] = []
         self.last_seq = -1
         self.size = 0
         self.ended_at: float | None = None
         self.readers = 0
         self.was_read = False  # by anybody, be it for a moment
         self.touched_at = time.monotonic()
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
         self._events: list[Event] = []
         self._base = 0
         self._waiters: list[asyncio.Future[None]] = []
@@ -63,13 +63,13 @@ class TurnLog:
     def content(self) -> str:
         """The whole text so far."""
         with self._lock:
-            return _joined(self.text)
+            return _joined(self._content)
 
     @property
-    def thoughts(self) -> str:
+    def reasoning(self) -> str:
         """The whole reasoning so far."""
         with self._lock:
-            return _joined(self.reasoning)
+            return _joined(self._reasoning)
 
     def begin(self, event: Event) -> None:
         with self._lock:
@@ -91,9 +91,9 @@ class TurnLog:
             if self.ended_at is not None:
                 return
             if content:
-                self.text.append(content)
+                self._content.append(content)
             if reasoning:
-                self.reasoning.append(reasoning)
+                self._reasoning.append(reasoning)
             self._push(event)
         if self._waiters:
             self._wake()
@@ -103,7 +103,7 @@ class TurnLog:
         with self._lock:
             if self.ended:
                 return
-            self.text, self.reasoning = [content], [reasoning]
+            self._content, self._reasoning = [content], [reasoning]
             self._events = []
             self.size = len(content)
             self._base = seq + 1
@@ -166,7 +166,7 @@ class TurnLog:
         lead = [self.start] if self.start else []
         if upto <= 0:
             return [*lead, *tail]
-        content, reasoning = _joined(self.text), _joined(self.reasoning)
+        content, reasoning = _joined(self._content), _joined(self._reasoning)
         whole = events.snapshot(self.ref.message_id, upto, content, reasoning=reasoning)
         return [*lead, whole, *tail]
 

@@ -97,10 +97,7 @@ def _end_of(turn: Turn, message: dict[str, Any]) -> Callable[[int], Event]:
 
 def siblings(message: Message) -> list[UUID]:
     """Ids of all messages with the same parent and role, its own included, oldest first."""
-    same = Message.objects.filter(
-        conversation_id=message.conversation_id, parent_id=message.parent_id, role=message.role
-    )
-    return list(same.order_by("position").values_list("id", flat=True))
+    return Message.objects.siblings(message.conversation_id, message.parent_id, message.role)
 
 
 def _start_of(ref: TurnRef, turn: Turn, message: Message | None) -> Event:

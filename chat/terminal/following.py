@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from chat.endings import ending
-from chat.services.stopping import request_stop
+from chat.services.stopping import ending, request_stop
 from chat.streams.reading import end_of, read_turn
 from chat.turns.runner import runner
 from common.db import in_thread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 
 from chat.models import Conversation, Message, Turn
 from chat.turns import transcript
-from chat.turns.prepare import Asked, begin_answer, choose_model, context_of
+from chat.turns.choosing import Asked, choose_model
+from chat.turns.idempotency import Place
+from chat.turns.prepare import begin_answer, context_of
 from common.errors import Invalid, NotFound
 from common.statements import update_returning
 
@@ -19,13 +21,6 @@ if TYPE_CHECKING:
     from accounts.services.callers import Caller
     from chat.streams.events import TurnRef
     from chat.turns.idempotency import Claim
-
-
-class Unset:
-    """The newest message, whichever that is when the turn is prepared."""
-
-
-UNSET: Final = Unset()
 
 
 class Joined(Exception):
@@ -71,11 +66,11 @@ def begin_sent(
     claim: Claim,
     *,
     content: str,
-    parent_id: UUID | Unset | None,
+    parent_id: UUID | Place | None,
 ) -> TurnRef:
     """Add a message under `parent_id` and begin its answer."""
     recent = transcript.newest(conversation.id)
-    if isinstance(parent_id, Unset):
+    if isinstance(parent_id, Place):
         parent_id = recent[0].id if recent else None
     elif parent_id is not None:
         _check_parent(asked.user, conversation, parent_id, recent)
@@ -117,7 +112,7 @@ def begin_again(
     )
 
 
-def answered_by(caller: Caller, message_id: UUID) -> Message:
+def answer_to_repeat(caller: Caller, message_id: UUID) -> Message:
     """The answer that is to be given once more; raises NotFound, Invalid."""
     message = Message.objects.visible_to(caller.user).filter(pk=message_id).first()
     if message is None:

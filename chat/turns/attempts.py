@@ -20,7 +20,8 @@ from chat.errors import TurnCutOff
 from chat.models import Turn
 from chat.streams.hub import hub
 from chat.turns import tools
-from chat.turns.jobs import PhaseOutcome
+from chat.turns.collected import Collected
+from chat.turns.in_flight import PhaseOutcome
 from common.errors import AppError, Internal
 from models_registry import cooldown
 from models_registry.errors import (
@@ -41,7 +42,7 @@ from models_registry.providers.base import (
 from models_registry.providers.factory import provider_for
 
 if TYPE_CHECKING:
-    from chat.turns.jobs import RunningTurn
+    from chat.turns.in_flight import RunningTurn
     from models_registry.providers.base import ChatRequest, ProviderEvent, Route
 
 logger = structlog.get_logger(__name__)
@@ -111,7 +112,7 @@ async def _converse(turn: RunningTurn, outcome: PhaseOutcome) -> None:
 
 async def _ask_in_order(
     turn: RunningTurn, outcome: PhaseOutcome, routes: list[Route], request: ChatRequest
-) -> tools.Collected:
+) -> Collected:
     """Ask the models in order until one answers; raises what the last one failed with."""
     failure: AppError = ModelUnavailable()
     shown = turn.log.last_seq
@@ -124,7 +125,7 @@ async def _ask_in_order(
             left = None if left is None else left - 1
             outcome.route = route
             answer = await _try(turn, outcome, route, request)
-            if isinstance(answer, tools.Collected):
+            if isinstance(answer, Collected):
                 return answer
             failure = answer
             pause = _pause(answer, attempt)
@@ -138,10 +139,10 @@ async def _ask_in_order(
 
 async def _try(
     turn: RunningTurn, outcome: PhaseOutcome, route: Route, request: ChatRequest
-) -> tools.Collected | ProviderError:
+) -> Collected | ProviderError:
     """One try with its verdict told to the cool-down: what came, or why it failed."""
     # Of its own: what an earlier try began must not be glued to it (F14).
-    collected = outcome.uncounted = outcome.unfinished = tools.Collected(request.messages)
+    collected = outcome.uncounted = outcome.unfinished = Collected(request.messages)
     try:
         await _ask(turn, outcome, route, request, collected)
     except ProviderError as exc:
@@ -188,7 +189,7 @@ async def _ask(
     outcome: PhaseOutcome,
     route: Route,
     request: ChatRequest,
-    collected: tools.Collected,
+    collected: Collected,
 ) -> None:
     """One request to one model, its deltas into the log.
 
@@ -225,7 +226,7 @@ def _most(asked: int | None, limit: int | None) -> int | None:
 
 
 def _take(
-    turn: RunningTurn, outcome: PhaseOutcome, event: ProviderEvent, collected: tools.Collected
+    turn: RunningTurn, outcome: PhaseOutcome, event: ProviderEvent, collected: Collected
 ) -> None:
     log = turn.log
     match event:
@@ -247,7 +248,7 @@ def _take(
 
 
 def _take_beside(
-    turn: RunningTurn, event: ToolCallDelta | LogprobsDelta, collected: tools.Collected
+    turn: RunningTurn, event: ToolCallDelta | LogprobsDelta, collected: Collected
 ) -> None:
     """What stands beside the text, for readers who asked for it."""
     if isinstance(event, ToolCallDelta):

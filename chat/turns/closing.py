@@ -39,7 +39,7 @@ async def close_turn(turn_id: UUID, *, status: str, error: AppError | None = Non
     log = TurnLog(ref_of(turn))
     own = hub.own.get(turn_id)
     if own is not None:
-        log.replace(own.last_seq, own.content, own.thoughts)
+        log.replace(own.last_seq, own.content, own.reasoning)
     elif hub.mirror is not None:
         await hub.mirror.reader.load(log)
     if log.last_seq < turn.last_seq:
@@ -47,7 +47,7 @@ async def close_turn(turn_id: UUID, *, status: str, error: AppError | None = Non
     if own is None:
         # The owner's own readers may have seen more than it saved: they get what was saved as a
         # snapshot, under a number that none of them has seen, then the end.
-        log.replace(log.last_seq + settings.TURN_LOG_UNSEEN, log.content, log.thoughts)
+        log.replace(log.last_seq + settings.TURN_LOG_UNSEEN, log.content, log.reasoning)
     ended = await in_thread(_finish)(turn, log, status, error)
     if ended is None:
         return False
@@ -84,14 +84,14 @@ def _running(turn_id: UUID) -> Turn | None:
 
 def _finish(turn: Turn, log: TurnLog, status: str, error: AppError | None) -> Ended | None:
     route = route_of(turn)
-    answered = turn.answering is not None or bool(log.content or log.thoughts)
+    answered = turn.answering is not None or bool(log.content or log.reasoning)
     return finish_turn(
         Ending(
             ref=log.ref,
             purpose=turn.purpose,
             status=status,
             content=log.content,
-            reasoning=log.thoughts,
+            reasoning=log.reasoning,
             last_seq=max(log.last_seq, 0),
             epoch=turn.epoch,
             model=turn.model,

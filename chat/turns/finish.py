@@ -22,7 +22,7 @@ from models_registry.tokens import count, count_messages, trusted_usage
 from quotas.services.holds import Used, cost_of, settle
 
 if TYPE_CHECKING:
-    from chat.turns.tools import Collected
+    from chat.turns.collected import Collected
     from common.errors import AppError
 
 CHARACTERS_PER_TOKEN = 3

@@ -14,7 +14,7 @@ from models_registry import abilities
 from models_registry.tokens import count_prompt
 
 if TYPE_CHECKING:
-    from chat.turns.prepare import Asked
+    from chat.turns.choosing import Asked
     from models_registry.providers.base import Route
 
 # What an ability is called in a refusal, and the field that asks for it.

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from django.conf import settings
-from django.utils import timezone
 
 from chat.errors import IdempotencyConflict
 from chat.models import IdempotencyRecord, Message, Turn
@@ -19,11 +17,14 @@ from common.db import write_transaction
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from django.db.models import QuerySet
+
+class Place(Enum):
+    """Where a message is put that is put nowhere: after whichever is the newest by then."""
+
+    NEWEST = "newest"
 
 
-# The place of a message that is put nowhere: after the newest one.
-NEWEST = "newest"
+NEWEST: Final = Place.NEWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Claim:
         if question is None:
             return  # deleted meanwhile
         named = self.fields["parent_id"]
-        if named == NEWEST and question.parent_id == _newest_before(question):
+        if named is NEWEST and question.parent_id == _newest_before(question):
             yield self.fields | {"parent_id": question.parent_id}
         elif named == question.parent_id:
             yield self.fields | {"parent_id": NEWEST}
@@ -124,9 +125,3 @@ def _newest_before(message: Message) -> UUID | None:
 
 # A turn that nobody asks for again.
 UNCLAIMED = Claim("", "", "", {}, "", str)
-
-
-def expired() -> QuerySet[IdempotencyRecord]:
-    """Records whose time is over, and with them the answers that they keep (G5)."""
-    oldest = timezone.now() - timedelta(seconds=settings.IDEMPOTENCY_SECONDS)
-    return IdempotencyRecord.objects.filter(created_at__lt=oldest)

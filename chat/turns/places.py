@@ -19,6 +19,13 @@ class Places:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken: dict[UUID, tuple[UUID | None, float]] = {}
+        # How many each person has. Counted along: a send waits while it is looked at.
+        self._people: Counter[UUID | None] = Counter()
+
+    @property
+    def taken(self) -> int:
+        """By turns that run, and by those that are about to be committed."""
+        return len(self._taken)
 
     def take(self, turn_id: UUID, user_id: UUID | None, *, most: int, of: int) -> bool:
         """Count a turn that is about to be committed; False when its person has taken `most`
@@ -28,7 +35,7 @@ class Places:
         came, so that there is room for that one.
         """
         with self._lock:
-            people = Counter(each for each, _since in self._taken.values())
+            people = self._people
             taken = people[user_id]
             if taken >= most or len(self._taken) >= of:
                 return False
@@ -36,11 +43,12 @@ class Places:
             if few_are_left and taken >= of // (len(people | {user_id: 1}) + 1):
                 return False
             self._taken[turn_id] = (user_id, time.monotonic())
+            people[user_id] += 1
             return True
 
     def give_back(self, turn_id: UUID) -> None:
         with self._lock:
-            self._taken.pop(turn_id, None)
+            self._forget(turn_id)
 
     def sweep(self, running: Container[UUID]) -> None:
         """Give back the places of turns whose commit failed, after a while."""
@@ -48,4 +56,13 @@ class Places:
         with self._lock:
             for turn_id, (_user_id, since) in list(self._taken.items()):
                 if since < oldest and turn_id not in running:
-                    del self._taken[turn_id]
+                    self._forget(turn_id)
+
+    def _forget(self, turn_id: UUID) -> None:
+        found = self._taken.pop(turn_id, None)
+        if found is None:
+            return
+        user_id, _since = found
+        self._people[user_id] -= 1
+        if self._people[user_id] <= 0:
+            del self._people[user_id]

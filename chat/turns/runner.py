@@ -23,10 +23,10 @@ from chat.streams import nudges
 from chat.streams.hub import hub
 from chat.streams.mirror import Mirror
 from chat.turns.checkpoints import Checkpoint, save_checkpoints
-from chat.turns.jobs import RunningTurn
+from chat.turns.in_flight import RunningTurn
 from chat.turns.places import Places
 from chat.turns.running import run_turn
-from chat.turns.tending import Tender
+from chat.turns.tending import SERVER, Tender
 from common import lifecycle, lookout
 from common.db import in_thread
 from common.errors import Unavailable
@@ -37,16 +37,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from chat.streams.events import Event, TurnRef
-    from chat.turns.jobs import PreparedTurn
+    from chat.turns.in_flight import PreparedTurn
 
 logger = structlog.get_logger(__name__)
 
 R = TypeVar("R")
 
-SERVER = "server"
 COMMAND = "command"
 # What a finishing turn may take at most once the process wants to end, in seconds.
 _FINISH_SECONDS = 5
+# How often a process that wants to end looks whether turns are left, in seconds.
+_LOOK_SECONDS = 0.05
 
 
 class Runner:
@@ -210,9 +211,13 @@ class Runner:
 
     # -- ending ----------------------------------------------------------------------------
     async def drain(self) -> None:
-        """Let running turns end within their grace, then end them `interrupted`."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=lifecycle.grace())
+        """Let running turns end within their grace, then end them `interrupted`.
+
+        A turn that was being prepared as the end came is launched later, and has its grace too.
+        """
+        ends_at = time.monotonic() + lifecycle.grace()
+        while self._places.taken and time.monotonic() < ends_at:  # noqa: ASYNC110 threads take them
+            await asyncio.sleep(_LOOK_SECONDS)
         await self.end_all()
 
     async def end_all(self) -> None:
@@ -249,7 +254,7 @@ def _checkpoint_of(turn: RunningTurn) -> Checkpoint:
     log, ref = turn.log, turn.job.ref
     if log.last_seq == turn.saved_seq:
         return Checkpoint(ref.turn_id, log.last_seq, None)
-    text, reasoning = log.content, log.thoughts
+    text, reasoning = log.content, log.reasoning
     characters = len(text) + len(reasoning)
     if ref.conversation_id is None:
         # Of a turn without a conversation nothing that was said is kept, only how much it was.

@@ -16,14 +16,14 @@ from chat.streams.stored import fill, stored_turn
 from chat.turns.attempts import provider_phase, settle_cut
 from chat.turns.closing import close_turn
 from chat.turns.finish import Ended, Ending, finish_turn
-from chat.turns.jobs import PhaseOutcome
+from chat.turns.in_flight import PhaseOutcome
 from common import metrics
 from common.db import in_thread
 from common.errors import Internal, Unavailable
 from common.problems import as_app_error
 
 if TYPE_CHECKING:
-    from chat.turns.jobs import RunningTurn
+    from chat.turns.in_flight import RunningTurn
 
 logger = structlog.get_logger(__name__)
 
@@ -68,9 +68,12 @@ async def _phase(turn: RunningTurn) -> PhaseOutcome:
     except asyncio.CancelledError:
         # Cancelled before its first step, it never entered its own `try`; or by something in it
         # that nobody asked to.
-        outcome = PhaseOutcome(status=Turn.Status.FAILED, error=Internal())
-        settle_cut(turn, outcome)
-        return outcome
+        pass
+    except Exception:  # it raises nothing, unless what it does about a failure fails, too
+        logger.exception("turn_failed", turn=str(turn.job.ref.turn_id))
+    outcome = PhaseOutcome(status=Turn.Status.FAILED, error=Internal())
+    settle_cut(turn, outcome)
+    return outcome
 
 
 def _ending(turn: RunningTurn, outcome: PhaseOutcome) -> Ending:
@@ -86,7 +89,7 @@ def _ending(turn: RunningTurn, outcome: PhaseOutcome) -> Ending:
         purpose=job.purpose,
         status=outcome.status,
         content=log.content,
-        reasoning=log.thoughts,
+        reasoning=log.reasoning,
         tool_calls=outcome.tool_calls,
         last_seq=log.last_seq,
         epoch=job.epoch,

@@ -17,6 +17,8 @@ from common.db import in_thread
 
 logger = structlog.get_logger(__name__)
 
+# How the owners of turns begin that are servers (`Turn.owner`); commands come and go.
+SERVER = "server"
 # How many looks' time one look may add.
 _LOOKS_AT_MOST = 2
 
@@ -90,5 +92,5 @@ def _running_elsewhere(in_flight: list[UUID]) -> list[tuple[UUID, int]]:
 
 
 def _left_by_servers(owner: str) -> list[UUID]:
-    rows = Turn.objects.running().filter(owner__startswith="server-").exclude(owner=owner)
+    rows = Turn.objects.running().filter(owner__startswith=f"{SERVER}-").exclude(owner=owner)
     return list(rows.values_list("id", flat=True))

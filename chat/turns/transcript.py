@@ -75,8 +75,7 @@ def siblings(
     if len(recent) < _WINDOW:
         same = [each.id for each in recent if (each.parent_id, each.role) == (parent_id, role)]
         return same[::-1]
-    rows = Message.objects.filter(conversation_id=conversation_id, parent_id=parent_id, role=role)
-    return list(rows.order_by("position").values_list("id", flat=True))
+    return Message.objects.siblings(conversation_id, parent_id, role)
 
 
 def history(

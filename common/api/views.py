@@ -109,6 +109,7 @@ class ApiMixin:
     ) -> HttpResponseBase:
         """A DRF Response as plain bytes: rendering it later would cost a thread hop of its own."""
         final = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
+        _open_circle(request)
         if not isinstance(final, Response):
             return final  # type: ignore[no-any-return]
         # Whatever was asked for: a stream is made by its view, all else is JSON.
@@ -116,6 +117,7 @@ class ApiMixin:
         final.render()
         plain = HttpResponse(final.content, status=final.status_code, headers=dict(final.items()))
         plain.cookies = final.cookies
+        vars(final).pop("renderer_context", None)  # a circle, too: it holds the response
         return plain
 
 
@@ -134,6 +136,13 @@ def _count(request: Request, *, user: Any) -> None:
         rates.hit("api_user", str(user.pk))
         if key := getattr(request.auth, "key", None):
             rates.hit("api_key", str(key.pk))
+
+
+def _open_circle(request: Request) -> None:
+    """DRF's request holds what its parsers are told, and that holds the request and its view: what
+    somebody sent would stay in memory until a collection of garbage (R7)."""
+    for name in ("request", "view"):
+        request.parser_context.pop(name, None)
 
 
 def _check_encoding(request: Request) -> None:

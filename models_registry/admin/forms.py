@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -19,10 +18,11 @@ from accounts.names import EMAIL_CHARACTERS
 from accounts.services.people import find
 from common.admin import RowsField
 from common.errors import NotFound
-from common.money import BILLION, as_decimal
+from common.money import BILLION, as_decimal, billionths
 from models_registry.admin.base import ServiceForm
 from models_registry.models import ChatModel, Connection, ModelPrice, Price
 from models_registry.services import models, prices
+from models_registry.services.access import Access
 from models_registry.services.prices import PRICE_AT_MOST
 
 _NAMES = {"cached_input_price": "cached_price"}
@@ -52,7 +52,7 @@ class PriceField(forms.DecimalField):
 
     def clean(self, value: Any) -> Any:
         amount = super().clean(value)
-        return None if amount is None else int(Decimal(amount) * BILLION)
+        return None if amount is None else billionths(amount)
 
 
 class RolesField(RowsField):
@@ -134,7 +134,7 @@ class ModelForm(ServiceForm):
         """The cleaned fields by the service's names; what was left empty is left out."""
         fields = dict(self.cleaned_data)
         fields["connection_id"] = fields.pop("connection").pk
-        fields["access"] = models.Access(
+        fields["access"] = Access(
             everyone=fields.pop("everyone"),
             roles=tuple(group.name for group in fields.pop("roles")),
             users=tuple(user.pk for user in fields.pop("users")),

@@ -23,6 +23,7 @@ from models_registry.admin.forms import DatedPriceForm, ModelForm, PersonForm, R
 from models_registry.models import ChatModel, ModelPrice
 from models_registry.models.connection import SYSTEM
 from models_registry.services import models, prices
+from models_registry.services.access import grant
 from models_registry.services.explaining import explain
 
 # Shown in their place to those who only look: Django would show what is stored.
@@ -129,35 +130,25 @@ class ChatModelAdmin(_Priced, RegistryAdmin):
         return tuple(_AS_MONEY.values()) if only_looks else ()
 
     def save_model(self, request: HttpRequest, obj: ChatModel, form: Any, change: bool) -> None:
-        fields = form.for_service()
-        if change:
-            stored = ChatModel.objects.get(pk=obj.pk)
-            models.change_model(stored, actor=actor_of(request), changes=fields)
-            return
-        if fields["context_window"] is None:
-            del fields["context_window"]
-        if fields["max_output_tokens"] is None:
-            del fields["max_output_tokens"]
-        made = models.create_model(actor_of(request), scope=SYSTEM, **fields)
-        obj.pk, obj.name = made.pk, made.name
+        """Nothing yet: of the model and its prices from a date all is stored, or nothing."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """The service stored all but the prices from a date."""
-        actor, model = actor_of(request), ChatModel.objects.get(pk=form.instance.pk)
-        for formset in formsets:
-            formset.new_objects, formset.changed_objects, formset.deleted_objects = [], [], []
-            with write_transaction():
-                for each in formset.deleted_forms:
-                    prices.delete_price(_stored(each, model), actor=actor)
-                for each in formset.initial_forms:
-                    if each.has_changed() and each not in formset.deleted_forms:
-                        starts_at = each.cleaned_data["starts_at"]
-                        row = _stored(each, model)
-                        prices.change_price(row, each.price, starts_at=starts_at, actor=actor)
-                for each in formset.extra_forms:
-                    if each.has_changed() and each not in formset.deleted_forms:
-                        starts_at = each.cleaned_data["starts_at"]
-                        prices.set_price(model, each.price, starts_at=starts_at, actor=actor)
+        actor = actor_of(request)
+        with write_transaction():
+            model = self._save(form, actor=actor, change=change)
+            for formset in formsets:
+                _save_prices(formset, model, actor=actor)
+        form.instance.pk, form.instance.name = model.pk, model.name
+
+    def _save(self, form: Any, *, actor: User, change: bool) -> ChatModel:
+        fields = form.for_service()
+        if change:
+            stored = ChatModel.objects.get(pk=form.instance.pk)
+            return models.change_model(stored, actor=actor, changes=fields)
+        for name in ("context_window", "max_output_tokens"):
+            if fields[name] is None:
+                del fields[name]
+        return models.create_model(actor, scope=SYSTEM, **fields)
 
     def delete_model(self, request: HttpRequest, obj: ChatModel) -> None:
         models.delete_model(obj, actor=actor_of(request))
@@ -236,7 +227,7 @@ class ChatModelAdmin(_Priced, RegistryAdmin):
             )
         actor = actor_of(request)
         roles = [group.name for group in form.cleaned_data["roles"]]
-        self.for_each(request, queryset, lambda row: models.grant(row, actor=actor, roles=roles))
+        self.for_each(request, queryset, lambda row: grant(row, actor=actor, roles=roles))
         return None
 
     def _switch(
@@ -246,6 +237,20 @@ class ChatModelAdmin(_Priced, RegistryAdmin):
         self.for_each(
             request, queryset, lambda row: models.set_enabled([row], actor=actor, enabled=enabled)
         )
+
+
+def _save_prices(formset: Any, model: ChatModel, *, actor: User) -> None:
+    formset.new_objects, formset.changed_objects, formset.deleted_objects = [], [], []
+    for each in formset.deleted_forms:
+        prices.delete_price(_stored(each, model), actor=actor)
+    for each in formset.forms:
+        if not each.has_changed() or each in formset.deleted_forms:
+            continue
+        starts_at = each.cleaned_data["starts_at"]
+        if each in formset.initial_forms:
+            prices.change_price(_stored(each, model), each.price, starts_at=starts_at, actor=actor)
+        else:
+            prices.set_price(model, each.price, starts_at=starts_at, actor=actor)
 
 
 def _stored(form: Any, model: ChatModel) -> ModelPrice:

@@ -11,12 +11,14 @@ from rest_framework import serializers
 
 from common.api.fields import IdField, LineField, SwitchField, TextField, WholeNumberField
 from common.http import URL_CHARACTERS
-from common.money import BILLION, as_decimal
+from common.money import BILLION, as_decimal, billionths
 from common.text import excerpt
 from models_registry.models import ChatModel, Connection
 from models_registry.models.connection import PERSONAL, SYSTEM
+from models_registry.providers.vendors import VENDORS
+from models_registry.services.access import Access, access_of
 from models_registry.services.connections import KEY_CHARACTERS
-from models_registry.services.models import MOST_FALLBACKS, Access, access_of
+from models_registry.services.models import MOST_FALLBACKS
 
 _LONGEST_UPSTREAM_NAME = 200
 _MOST_TOKENS = 100_000_000
@@ -27,7 +29,7 @@ _MOST_GRANTS = 1_000
 class ConnectionSerializer(serializers.Serializer[Connection]):
     id = serializers.UUIDField(read_only=True)
     scope = serializers.ChoiceField(choices=[SYSTEM, PERSONAL], default=PERSONAL)
-    provider = TextField(max_length=32, help_text="openai, openai_compatible or offline.")
+    provider = TextField(max_length=32, help_text=f"One of: {', '.join(VENDORS)}.")
     name = LineField(max_length=settings.NAME_CHARACTERS)
     base_url = TextField(max_length=URL_CHARACTERS, allow_blank=True, default="")
     api_key = TextField(
@@ -52,7 +54,7 @@ class PriceField(serializers.DecimalField):
         )
 
     def to_internal_value(self, data: Any) -> Any:
-        return int(super().to_internal_value(data) * BILLION)
+        return billionths(super().to_internal_value(data))
 
     def run_validators(self, value: Any) -> None:
         super().run_validators(Decimal(value) / BILLION)

@@ -129,6 +129,7 @@ class ConnectionViewSet(RegistryViewSet):
 class ModelViewSet(RegistryViewSet):
     """What one can chat with."""
 
+    refuses_with = ("404",)  # a connection that is not the caller's
     key_scopes = CHOOSING
     serializer_class = ManagedModelSerializer
     queryset = ChatModel.objects.none()

@@ -162,5 +162,9 @@ class ChatModel(Record):
 
     def price_at(self, at: datetime) -> Price:
         """What it costs at a time that is not before the last change of its prices."""
-        own = Price(self.input_price, self.output_price, self.cached_price)
-        return price_at(self.dated_prices, at) or own
+        return price_at(self.dated_prices, at) or self.first_price
+
+    @property
+    def first_price(self) -> Price:
+        """What it costs until a price from a date holds."""
+        return Price(self.input_price, self.output_price, self.cached_price)

@@ -19,7 +19,6 @@ from models_registry.providers.streaming import (
     MOST_MODELS,
     StreamingProvider,
     ids,
-    left_out,
     listed,
     read_json,
 )
@@ -59,7 +58,8 @@ class AnthropicProvider(StreamingProvider):
 
     async def list_models(self) -> list[str]:
         module = await imported(_CLIENT)
-        client: Client = module.open_client(self._endpoint)
+        with mapped_errors(self._endpoint):  # an address may be none to the client alone
+            client: Client = module.open_client(self._endpoint)
         names: list[str] = []
         query = {"limit": str(_PAGE)}
         try:
@@ -99,17 +99,11 @@ class AnthropicProvider(StreamingProvider):
                     # Not remembered: a long prompt may have left too little room.
                     most = _FEWER_TOKENS
                 else:
-                    left_out(request, refused)
-                    entry.refused.add(f"{self._model} {refused}")
+                    self._refuse(request, refused, entry.refused)
 
     def _body(self, request: ChatRequest, *, max_tokens: int, refused: set[str]) -> dict[str, Any]:
         body = body_of(request, model=self._model, max_tokens=max_tokens)
-        minded = [name for name in body if f"{self._model} {name}" in refused]
-        for name in minded:
-            left_out(request, name)
-        return {
-            name: value for name, value in body.items() if value is not None and name not in minded
-        }
+        return self._taken(request, body, refused)
 
 
 async def _page_of(client: Client, query: dict[str, str]) -> dict[str, Any]:

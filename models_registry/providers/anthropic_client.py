@@ -11,10 +11,9 @@ from typing import Any
 
 import httpx2
 from anthropic import APIStatusError, AsyncAnthropic, AsyncStream
-from django.conf import settings
 
 from models_registry.providers.base import Endpoint
-from models_registry.providers.clients import http_client
+from models_registry.providers.clients import headers, http_client
 
 __all__ = ["APIStatusError", "Client", "open_client"]
 
@@ -41,14 +40,7 @@ class Client(AsyncAnthropic):
 
     @property
     def default_headers(self) -> dict[str, str]:  # type: ignore[override]
-        return {
-            "Accept": "application/json",
-            # A packed answer could unpack to anything (F10).
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-            "User-Agent": f"Parley/{settings.VERSION}",
-            **self._key_headers,
-        }
+        return headers() | self._key_headers
 
     def _validate_headers(self, headers: httpx2.Headers, omitted: frozenset[str]) -> None:
         """A server of one's own may want no key."""

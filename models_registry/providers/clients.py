@@ -1,8 +1,4 @@
-"""One client per connection, process and event loop, made by the guard's rules.
-
-Nothing comes from the environment: the client would else send OPENAI_API_KEY, OPENAI_ORG_ID and
-OPENAI_CUSTOM_HEADERS to whatever base URL a person typed (SECURITY K9).
-"""
+"""One client per connection, process and event loop, and what all vendors' clients share."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from uuid import UUID
 
 import httpx2
 from django.conf import settings
-from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai import DefaultAioHttpClient
 from openai._vendor.httpx_aiohttp import AiohttpTransport
 
 from common.http import guarded_session, tls_context
@@ -27,37 +23,23 @@ _MOST_IDLE = 256
 _BODY = "parley.body"
 
 
-class Client(AsyncOpenAI):
-    """An openai client whose headers are these and no others."""
-
-    @property
-    def default_headers(self) -> dict[str, str]:  # type: ignore[override]
-        return {
-            "Accept": "application/json",
-            # A packed answer could unpack to anything (F10).
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-            "User-Agent": f"Parley/{settings.VERSION}",
-        }
-
-
-def open_client(endpoint: Endpoint) -> Client:
-    """A client for this endpoint alone; the caller closes it."""
-    return Client(
-        base_url=endpoint.base_url,
-        # "" is no key; None would be the environment's.
-        api_key=endpoint.api_key,
-        admin_api_key="",
-        organization="",
-        project="",
-        webhook_secret="",
-        max_retries=0,
-        http_client=http_client(endpoint),
-    )
+def headers() -> dict[str, str]:
+    """What every provider is told about us, and no more."""
+    return {
+        "Accept": "application/json",
+        # A packed answer could unpack to anything (F10).
+        "Accept-Encoding": "identity",
+        "Content-Type": "application/json",
+        "User-Agent": f"Parley/{settings.VERSION}",
+    }
 
 
 def http_client(endpoint: Endpoint) -> httpx2.AsyncClient:
-    """What carries the requests of a vendor's client, by the guard's rules."""
+    """What carries the requests of a vendor's client, by the guard's rules.
+
+    Raises httpx2.InvalidURL for an address that is none to it, before anything is open.
+    """
+    httpx2.URL(endpoint.base_url)
     session = guarded_session(allow_private=endpoint.allow_private)
     silence = max(settings.PROVIDER_FIRST_TOKEN_SECONDS, settings.PROVIDER_SILENCE_SECONDS)
     connect = settings.PROVIDER_CONNECT_SECONDS

@@ -15,7 +15,7 @@ from common.http import guarded_session
 from models_registry.errors import ProviderError, ProviderGarbled
 from models_registry.providers.base import ChatRequest, Endpoint
 from models_registry.providers.characters import loads
-from models_registry.providers.clients import Entry, pool
+from models_registry.providers.clients import Entry, headers, pool
 from models_registry.providers.dashscope_answer import DashScopeAnswer
 from models_registry.providers.dashscope_messages import has_image, message_of
 from models_registry.providers.failures import by_status, log_refusal, mapped_errors
@@ -23,7 +23,6 @@ from models_registry.providers.lazily import imported, load
 from models_registry.providers.streaming import (
     MOST_MODELS,
     StreamingProvider,
-    left_out,
     listed,
     read_json,
 )
@@ -109,8 +108,7 @@ class DashScopeProvider(StreamingProvider):
             if error and not refused:
                 log_refusal(self._endpoint, error, _word(first))
                 raise error
-            left_out(request, refused)
-            entry.refused.add(f"{self._model} {refused}")
+            self._refuse(request, refused, entry.refused)
 
     async def _generate(
         self,
@@ -139,7 +137,7 @@ class DashScopeProvider(StreamingProvider):
         name = self._model.lower()
         if sees or any(fnmatch.fnmatchcase(name, pattern) for pattern in _MULTIMODAL_NAMES):
             paths.reverse()
-        return [path for path in paths if f"{self._model} {path}" not in refused] or paths
+        return [path for path in paths if not self._is_refused(path, refused)] or paths
 
     def _parameters(self, request: ChatRequest, *, refused: set[str]) -> dict[str, Any]:
         effort = request.options.get("reasoning_effort")
@@ -155,14 +153,7 @@ class DashScopeProvider(StreamingProvider):
             "response_format": request.response_format,
             "enable_thinking": effort not in {"none", "minimal"} if effort else None,
         }
-        minded = [name for name in parameters if f"{self._model} {name}" in refused]
-        for name in minded:
-            left_out(request, name)
-        return {
-            name: value
-            for name, value in parameters.items()
-            if value is not None and name not in minded
-        }
+        return self._taken(request, parameters, refused)
 
     async def _list_pages(self, session: aiohttp.ClientSession) -> list[str]:
         names: list[str] = []
@@ -187,15 +178,8 @@ class DashScopeProvider(StreamingProvider):
             return await read_json(_Body(response, first))
 
     def _headers(self) -> dict[str, str]:
-        headers = {
-            "Accept": "application/json",
-            # A packed answer could unpack to anything (F10).
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-            "User-Agent": f"Parley/{settings.VERSION}",
-        }
         key = self._endpoint.api_key
-        return headers | {"Authorization": f"Bearer {key}"} if key else headers
+        return headers() | ({"Authorization": f"Bearer {key}"} if key else {})
 
 
 class _Body:

@@ -22,6 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from common.http import ForbiddenAddress
+from common.text import without_secrets
 from models_registry import errors
 from models_registry.providers.base import Endpoint
 
@@ -193,7 +194,7 @@ def _machine_word(word: Any, *, secret: str) -> list[str]:
     """`word` if a program wrote it and it holds no key."""
     if not isinstance(word, str) or not _MACHINE_WORD.fullmatch(word):
         return []
-    return [] if secret and secret in word else [word]
+    return [] if secret and secret in word else [without_secrets(word)]
 
 
 def _status_of(exc: BaseException) -> tuple[int, Mapping[str, str]] | None:

@@ -13,10 +13,11 @@ from openai import AsyncStream, Omit, omit
 
 from models_registry.errors import PromptTooLong
 from models_registry.providers.base import ChatRequest
-from models_registry.providers.clients import Client, Entry, open_client, pool, raw_bytes
+from models_registry.providers.clients import Entry, pool, raw_bytes
 from models_registry.providers.failures import mapped_errors
 from models_registry.providers.openai_answer import OpenAIAnswer
-from models_registry.providers.streaming import StreamingProvider, ids, left_out, listed, read_json
+from models_registry.providers.openai_client import Client, open_client
+from models_registry.providers.streaming import StreamingProvider, ids, listed, read_json
 
 # Of `ChatRequest.options` these go out and no others: a gateway would take `api_base`, `api_key`,
 # `extra_headers` and the like as orders to itself (SECURITY O9).
@@ -50,7 +51,8 @@ class OpenAIProvider(StreamingProvider):
             yield raw_bytes(response)
 
     async def list_models(self) -> list[str]:
-        client = open_client(self._endpoint)
+        with mapped_errors(self._endpoint):  # an address may be none to the client alone
+            client = open_client(self._endpoint)
         try:
             with mapped_errors(self._endpoint):
                 async with client.models.with_streaming_response.list(
@@ -90,8 +92,7 @@ class OpenAIProvider(StreamingProvider):
                         if request.strict and _is_too_long(exc):
                             raise PromptTooLong() from exc
                         raise
-                    left_out(request, refused)
-                    entry.refused.add(f"{self._model} {refused}")
+                    self._refuse(request, refused, entry.refused)
             stack.push_async_callback(response.aclose)
             yield response
 
@@ -115,12 +116,7 @@ class OpenAIProvider(StreamingProvider):
             "response_format": request.response_format,
             "stream_options": {"include_usage": True},
         }
-        minded = [name for name in body if f"{self._model} {name}" in refused]
-        for name in minded:
-            left_out(request, name)
-        return {
-            name: value for name, value in body.items() if value is not None and name not in minded
-        }
+        return self._taken(request, body, refused)
 
     def _token_limits(self, refused: set[str]) -> list[str]:
         """The names for the limit that the server may take, the likelier one first.
@@ -129,7 +125,7 @@ class OpenAIProvider(StreamingProvider):
         """
         official = self._endpoint.base_url.startswith(_OFFICIAL_HOST)
         names = reversed(_TOKEN_LIMITS) if official else _TOKEN_LIMITS
-        return [name for name in names if f"{self._model} {name}" not in refused]
+        return [name for name in names if not self._is_refused(name, refused)]
 
 
 def _is_too_long(exc: openai.APIStatusError) -> bool:

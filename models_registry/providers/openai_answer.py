@@ -24,7 +24,8 @@ class OpenAIAnswer(Answer):
     def take_chunk(self, chunk: dict[str, Any]) -> None:
         if error := chunk.get("error"):
             raise reported_error(error)
-        if usage := _usage(chunk.get("usage")):
+        # Nearly all chunks have none, or null.
+        if (reported := chunk.get("usage")) and (usage := _usage(reported)):
             self.usage = usage
         self.take_choices(chunk.get("choices"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -24,6 +25,9 @@ from models_registry.providers.failures import as_provider_error, mapped_errors
 AFTER_FINISH_SECONDS = 5.0
 # The bytes that end the response: a connection whose end was not read is not used again.
 AFTER_DONE_SECONDS = 0.05
+# Text that follows within this time is gathered for as long, unless so much is there already.
+GATHER_SECONDS = 0.04
+GATHERED_BYTES = 8 << 10
 MODEL_LIST_BYTES = 4 << 20
 MOST_MODELS = 2_000
 MODEL_NAME_CHARACTERS = 200
@@ -46,11 +50,16 @@ class StreamingProvider(Provider):
         with mapped_errors(self._endpoint):
             # No generator between this one and the body: each costs something per token.
             async with self.open(request) as chunks:
+                gathering = Gathering()
                 async for chunk in chunks:
-                    for event in answer.feed(chunk):
+                    found = answer.feed(chunk)
+                    for event in found:
                         yield event
                     if answer.ended:
                         break
+                    # Pieces of one long line, and of a flood, are read as fast as they come.
+                    if found and len(chunk) < GATHERED_BYTES:
+                        await gathering.wait()
                 async with aclosing(_read_tail(answer, chunks)) as events:
                     async for event in events:
                         yield event
@@ -63,9 +72,47 @@ class StreamingProvider(Provider):
     async def close_all(cls) -> None:
         await close_clients()
 
+    def _taken(
+        self, request: ChatRequest, fields: dict[str, Any], refused: set[str]
+    ) -> dict[str, Any]:
+        """Those of `fields` that are given and that the server takes; raises ParameterRefused."""
+        minded = [name for name in fields if self._is_refused(name, refused)]
+        for name in minded:
+            _check_dispensable(request, name)
+        return {
+            name: value
+            for name, value in fields.items()
+            if value is not None and name not in minded
+        }
 
-def left_out(request: ChatRequest, name: str) -> None:
-    """A parameter that a server minds is left out; raises ParameterRefused where it may not be."""
+    def _refuse(self, request: ChatRequest, name: str, refused: set[str]) -> None:
+        """From now on this model is not asked with `name`; raises ParameterRefused where this
+        request cannot do without."""
+        _check_dispensable(request, name)
+        refused.add(f"{self._model} {name}")
+
+    def _is_refused(self, name: str, refused: set[str]) -> bool:
+        return f"{self._model} {name}" in refused
+
+
+class Gathering:
+    """Has text that comes faster than anyone reads handed on 25 times a second at most: each
+    time costs us the same, whether one word came or ten. What comes slower never waits."""
+
+    __slots__ = ("_came_at", "_loop")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._came_at = -math.inf
+
+    async def wait(self) -> None:
+        """Something has come and was handed on."""
+        if self._loop.time() - self._came_at < GATHER_SECONDS:
+            await asyncio.sleep(GATHER_SECONDS)
+        self._came_at = self._loop.time()
+
+
+def _check_dispensable(request: ChatRequest, name: str) -> None:
     known_as = "response_format" if name == "output_config" else name
     if request.strict and known_as in _DECISIVE and getattr(request, known_as):
         cannot = _("The model does not take %(name)s.")

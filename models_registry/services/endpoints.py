@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from common.crypto import decrypt
+from common.crypto import Undecryptable, decrypt
 from models_registry.models import Connection
 from models_registry.providers.base import Endpoint
 
@@ -31,3 +31,12 @@ def endpoint_of(connection: Connection, user: User | None) -> Endpoint:
         api_key=decrypt(key, context=connection.key_context) if key else "",
         allow_private=may_reach_private(connection, user),
     )
+
+
+def opens(connection: Connection, user: User | None) -> bool:
+    """Whether its stored key can be decrypted; without one there is nothing in the way."""
+    try:
+        endpoint_of(connection, user)
+    except Undecryptable:
+        return False
+    return True

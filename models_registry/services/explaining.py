@@ -12,10 +12,9 @@ from django.db.models import F, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from common.crypto import Undecryptable
 from common.errors import NotFound
-from models_registry.models import ChatModel, Connection
-from models_registry.services.endpoints import endpoint_of
+from models_registry.models import ChatModel
+from models_registry.services.endpoints import opens
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -56,7 +55,7 @@ def explain_all(models: Iterable[ChatModel], user: User) -> dict[UUID, Verdict]:
     rows = list(models)
     rules = _Rules([row.pk for row in rows], user)
     connections = {row.connection_id: row.connection for row in rows}
-    sound = {key: _opens(connection, user) for key, connection in connections.items()}
+    sound = {key: opens(connection, user) for key, connection in connections.items()}
     return {
         row.pk: _refusal(row, user, rules, sound=sound[row.connection_id]) or rules.grants(row)
         for row in rows
@@ -142,11 +141,3 @@ def _not_theirs(model: ChatModel, user: User, rules: _Rules) -> Verdict | None:
             False, "hidden", _("This person has a model of the same name, which is used instead.")
         )
     return None
-
-
-def _opens(connection: Connection, user: User) -> bool:
-    try:
-        endpoint_of(connection, user)
-    except Undecryptable:
-        return False
-    return True

@@ -1,25 +1,24 @@
-"""Models: made, changed, opened to people and deleted."""
+"""Models: made, changed and deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import AuditAction, User
+from accounts.models import AuditAction
 from accounts.services import audit
 from common.db import write_transaction
 from common.errors import Conflict, Invalid, NotFound, PermissionDenied
 from models_registry.models import ChatModel, Connection
 from models_registry.models.connection import PERSONAL, SYSTEM
 from models_registry.services import prices
+from models_registry.services.access import Access, access_fields, change_access, set_access
 from models_registry.services.permissions import Actor, check_may, check_system
 from models_registry.services.records import model_fields, model_target
 from models_registry.signals import models_removed
@@ -37,17 +36,8 @@ _PLAIN = (
     "context_window",
     "max_output_tokens",
 )
-# Left out, these come from what is known of the model; stored as null they mean "not known".
-_KNOWN = ("context_window", "max_output_tokens", "input_price", "output_price")
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who may use a model of the deployment: everyone, or these roles and people."""
-
-    everyone: bool = False
-    roles: tuple[str, ...] = ()
-    users: tuple[UUID, ...] = ()
+# Left out, these come from what is known of the model.
+_KNOWN = ("context_window", "max_output_tokens", "input_price", "output_price", "cached_price")
 
 
 def create_model(
@@ -78,12 +68,12 @@ def create_model(
     with _named_once(), write_transaction():
         model.save(force_insert=True)
         if access is not None:
-            _set_access(model, access)
+            set_access(model, access)
         audit.record(
             AuditAction.MODEL_CREATED,
             actor=actor,
             target=model_target(model),
-            after=model_fields(model) | _access_fields(access or Access(everyone=model.everyone)),
+            after=model_fields(model) | access_fields(access or Access(everyone=model.everyone)),
         )
     return model
 
@@ -119,7 +109,7 @@ def change_model(model: ChatModel, *, actor: Actor, changes: Mapping[str, Any]) 
             after=model_fields(model),
         )
         if (access := changes.get("access")) is not None:
-            _change_access(model, access, actor=actor)
+            change_access(model, access, actor=actor)
     return model
 
 
@@ -159,76 +149,13 @@ def set_enabled(models: Iterable[ChatModel], *, actor: Actor, enabled: bool) -> 
         return rows.filter(pk__in=[model.pk for model in others]).update(enabled=enabled)
 
 
-def grant(
-    model: ChatModel,
-    *,
-    actor: Actor,
-    everyone: bool | None = None,
-    roles: Collection[str] = (),
-    users: Collection[UUID] = (),
-) -> bool:
-    """Open a system model to more: to everyone, to roles, to people; whether that changed anything.
-
-    Nobody loses anything, unless `everyone` is False. Raises PermissionDenied, NotFound, Invalid.
-    """
-
-    def more(access: Access) -> Access:
-        return Access(
-            everyone=access.everyone if everyone is None else everyone,
-            roles=tuple(dict.fromkeys([*access.roles, *roles])),
-            users=tuple(dict.fromkeys([*access.users, *users])),
-        )
-
-    return _alter_access(model, more, actor=actor)
-
-
-def revoke(
-    model: ChatModel,
-    *,
-    actor: Actor,
-    everyone: bool = False,
-    roles: Collection[str] = (),
-    users: Collection[UUID] = (),
-) -> bool:
-    """Close a system model to these; whether that changed anything. Who has it by another of the
-    rules for roles and people keeps it.
-
-    Raises PermissionDenied, NotFound, Invalid, and Conflict where these would go on using it since
-    it is open to everyone.
-    """
-
-    def less(access: Access) -> Access:
-        if access.everyone and not everyone:
-            raise Conflict(
-                _("%(name)s is still open to everyone; add --everyone.") % {"name": model.name}
-            )
-        _groups_named(roles)
-        return Access(
-            everyone=False,
-            roles=tuple(each for each in access.roles if each not in roles),
-            users=tuple(each for each in access.users if each not in users),
-        )
-
-    return _alter_access(model, less, actor=actor)
-
-
-def access_of(model: ChatModel) -> Access:
-    return Access(
-        everyone=model.everyone,
-        roles=tuple(group.name for group in model.roles.all()),
-        users=tuple(user.pk for user in model.users.all()),
-    )
-
-
 def known_fields(upstream_name: str) -> dict[str, Any]:
     """Columns that the table of well-known models fills for a model of this name."""
     known = lookup(upstream_name)
     if known is None:
         return {}
-    return {name: getattr(known, name) for name in _KNOWN} | {
-        "cached_price": known.cached_price,
-        "capabilities": list(known.capabilities),
-    }
+    columns: dict[str, Any] = {name: getattr(known, name) for name in _KNOWN}
+    return columns | {"capabilities": list(known.capabilities)}
 
 
 def ensure_offline_model() -> None:
@@ -282,66 +209,6 @@ def _connection_for(actor: Actor, scope: str, connection_id: UUID) -> Connection
     if found is None:
         raise NotFound
     return found
-
-
-def _alter_access(model: ChatModel, alter: Callable[[Access], Access], *, actor: Actor) -> bool:
-    """Read and written under one lock: of two changes at once neither is lost."""
-    check_may(actor, model, "change")
-    with write_transaction():
-        try:
-            model.refresh_from_db(from_queryset=ChatModel.objects.select_for_update())
-        except ChatModel.DoesNotExist as error:
-            raise NotFound from error
-        before = access_of(model)
-        after = alter(before)
-        if after == before:
-            return False
-        change_model(model, actor=actor, changes={"access": after})
-    return True
-
-
-def _change_access(model: ChatModel, access: Access, *, actor: Actor) -> None:
-    before = access_of(model)
-    _set_access(model, access)
-    audit.record(
-        AuditAction.MODEL_ACCESS,
-        actor=actor,
-        target=model_target(model),
-        before=_access_fields(before),
-        after=_access_fields(access),
-    )
-
-
-def _access_fields(access: Access) -> dict[str, Any]:
-    return {
-        "everyone": access.everyone,
-        "roles": sorted(access.roles),
-        "users": sorted(str(user) for user in access.users),
-    }
-
-
-def _set_access(model: ChatModel, access: Access) -> None:
-    if model.owner_id is not None:
-        if access != Access():
-            raise Invalid.field("access", _("A personal model serves its owner alone."))
-        return
-    groups = _groups_named(access.roles)
-    people = list(User.objects.get_queryset().filter(pk__in=access.users))
-    if len(people) != len(set(access.users)):
-        raise Invalid.field("access", _("There is no such person."))
-    model.roles.set(groups)
-    model.users.set(people)
-    if model.everyone != access.everyone:
-        model.everyone = access.everyone
-        model.save(update_fields=["everyone"])
-
-
-def _groups_named(names: Collection[str]) -> list[Group]:
-    groups = {group.name: group for group in Group.objects.filter(name__in=names)}
-    for name in names:
-        if name not in groups:
-            raise Invalid.field("access", _("There is no role called %(name)s.") % {"name": name})
-    return list(groups.values())
 
 
 @contextmanager

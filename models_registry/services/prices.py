@@ -64,7 +64,7 @@ def changed(was: Price, changes: Mapping[str, Any]) -> Price:
 def holding_at(model: ChatModel, at: datetime) -> Price:
     """What it costs at any time, past or to come."""
     row = model.prices.filter(starts_at__lte=at).order_by("starts_at").last()
-    return row.price if row else Price(model.input_price, model.output_price, model.cached_price)
+    return row.price if row else model.first_price
 
 
 def charge(model: ChatModel, price: Price, *, actor: Actor) -> set[str]:

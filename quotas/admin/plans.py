@@ -15,7 +15,7 @@ from unfold.admin import TabularInline
 from accounts.admin.actors import actor_of
 from accounts.models import User
 from common.admin import ServiceAdmin, ServiceForm
-from common.errors import NotFound
+from common.errors import Invalid, NotFound
 from quotas.admin.fields import AmountForm, SubjectForm
 from quotas.admin.named import OfSubjects
 from quotas.admin.words import shown
@@ -41,11 +41,10 @@ class PlanForm(ServiceForm):
         return wanted
 
     def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        others = Plan.objects.filter(name=name).exclude(pk=self.instance.pk)
-        if others.exists():
-            raise forms.ValidationError(_("A plan of this name exists already."))
-        return name
+        try:
+            return plans.check_name(self.cleaned_data["name"], besides=self.instance)
+        except Invalid as exc:
+            raise forms.ValidationError(str(exc)) from exc
 
     def _post_clean(self) -> None:
         """The service sets what is stored."""

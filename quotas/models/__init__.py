@@ -1,4 +1,4 @@
-from quotas.models.ledger import Amounts, Hold, Payer, UsageRecord
+from quotas.models.ledger import Consumption, Hold, Payer, UsageRecord
 from quotas.models.limits import (
     AMOUNT_AT_MOST,
     Boost,
@@ -15,8 +15,8 @@ from quotas.models.windows import Window
 
 __all__ = [
     "AMOUNT_AT_MOST",
-    "Amounts",
     "Boost",
+    "Consumption",
     "Hold",
     "Kind",
     "Metric",

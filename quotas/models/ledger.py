@@ -28,7 +28,7 @@ class Payer:
 
 
 @dataclass(frozen=True, slots=True)
-class Amounts:
+class Consumption:
     """What a turn holds or has used, by metric; cost in billionths of the currency unit."""
 
     requests: int = 0
@@ -93,8 +93,8 @@ class Hold(Charged):
         return f"{self.turn_id} {self.status}"
 
     @property
-    def amounts(self) -> Amounts:
-        return Amounts(1, self.tokens, self.cost)
+    def amounts(self) -> Consumption:
+        return Consumption(1, self.tokens, self.cost)
 
 
 class UsageRecord(Charged):

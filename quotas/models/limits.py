@@ -41,7 +41,7 @@ class Period(models.TextChoices):
     TOTAL = "total", _("Total")
 
 
-class Amount(Record):
+class AbstractLimit(Record):
     """So much of a metric in a period."""
 
     metric = models.CharField(_("metric"), max_length=8, choices=Metric.choices)
@@ -77,7 +77,7 @@ class Plan(Record):
         return self.name
 
 
-class PlanLimit(Amount):
+class PlanLimit(AbstractLimit):
     """A limit of a plan: each person who has the plan has it for themselves."""
 
     plan = models.ForeignKey(
@@ -117,7 +117,7 @@ class PlanAssignment(Record):
         return f"{self.get_kind_display()}: {self.plan}"
 
 
-class SubjectLimit(Amount):
+class SubjectLimit(AbstractLimit):
     """A limit of one subject's own. A person's goes before their plan's of the same metric and
     period; a role's is a pool that all who have the role share.
     """

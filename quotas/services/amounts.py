@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 
 from common.errors import Invalid
-from common.money import BILLION, as_decimal
+from common.money import as_decimal, billionths
 from quotas.models import AMOUNT_AT_MOST, Metric, Period
 
 _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -49,10 +49,7 @@ def amount_of(metric: str, given: Any, *, field: str = "limit") -> int:
         amount = given
     else:
         raise Invalid.field(field, _("Use a whole number."))
-    if not 0 <= amount <= AMOUNT_AT_MOST:
-        raise Invalid.field(
-            field, _("Use a number from 0 to %(high)s.") % {"high": told(metric, AMOUNT_AT_MOST)}
-        )
+    _check_size(metric, amount, field=field)
     return amount
 
 
@@ -67,9 +64,7 @@ def check(allowances: Iterable[Allowance], *, field: str = "limits") -> list[All
     found = list(allowances)
     for each in found:
         check_named(each.metric, each.period, field=field)
-        if not 0 <= each.amount <= AMOUNT_AT_MOST:
-            high = told(each.metric, AMOUNT_AT_MOST)
-            raise Invalid.field(field, _("Use a number from 0 to %(high)s.") % {"high": high})
+        _check_size(each.metric, each.amount, field=field)
     counts = Counter((each.metric, each.period) for each in found)
     for (metric, period), count in counts.items():
         if count > 1:
@@ -91,6 +86,12 @@ def check_named(metric: str, period: str, *, field: str = "") -> None:
             )
 
 
+def _check_size(metric: str, amount: int, *, field: str) -> None:
+    if not 0 <= amount <= AMOUNT_AT_MOST:
+        high = told(metric, AMOUNT_AT_MOST)
+        raise Invalid.field(field, _("Use a number from 0 to %(high)s.") % {"high": high})
+
+
 def _place(allowance: Allowance) -> tuple[int, int]:
     return Metric.values.index(allowance.metric), Period.values.index(allowance.period)
 
@@ -99,11 +100,15 @@ def _money(given: Any, field: str) -> int:
     """Billionths; raises Invalid for what is no money, or has more places than it is told with."""
     is_number = isinstance(given, int | float | str) and not isinstance(given, bool)
     text = str(given) if is_number else ""
-    try:
-        amount = Decimal(text if _MONEY.fullmatch(text) else "")
-        is_exact = amount.is_finite() and -amount.as_tuple().exponent <= _MONEY_PLACES  # type: ignore[operator]
-    except InvalidOperation:
-        is_exact = False
-    if not is_exact or amount.adjusted() > _MONEY_CHARACTERS:
+    if not _MONEY.fullmatch(text) or not _is_told_whole(text):
         raise Invalid.field(field, _("Use an amount of money like 12.50."))
-    return int(amount * BILLION)
+    return billionths(text)
+
+
+def _is_told_whole(text: str) -> bool:
+    """Whether it is a number of an amount's size, without more places than it is told with."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return False
+    return -_MONEY_PLACES <= int(amount.as_tuple().exponent) <= _MONEY_CHARACTERS

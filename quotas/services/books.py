@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from common.db import write_transaction
 from quotas.models import Hold, Window
 from quotas.services import windows
+from quotas.services.amounts import told
 from quotas.services.windows import Standing
 
 
@@ -20,6 +22,21 @@ class Difference:
     counted: Standing
     true: Standing
 
+    def as_row(self) -> dict[str, Any]:
+        """As commands tell it."""
+        window, counted, true = self.window, self.counted, self.true
+        return {
+            "subject": window.kind,
+            "id": window.subject_id,
+            "metric": window.metric,
+            "period": window.period,
+            "start": window.start.isoformat(),
+            "used": told(window.metric, counted.used),
+            "used_by_ledger": told(window.metric, true.used),
+            "held": told(window.metric, counted.held),
+            "held_by_ledger": told(window.metric, true.held),
+        }
+
 
 def audit(*, repair: bool = False) -> Iterator[Difference]:
     """Windows that are wrong, one after the other; put right if `repair`. Servers may run
@@ -30,19 +47,28 @@ def audit(*, repair: bool = False) -> Iterator[Difference]:
             yield difference
 
 
+def differences() -> Iterator[Difference]:
+    """Windows that are wrong, without a lock: for whose transaction sees one moment only."""
+    for window in Window.objects.order_by("id").iterator():
+        if (difference := _difference(window)) is not None:
+            yield difference
+
+
 def _audited(window_id: UUID, *, repair: bool) -> Difference | None:
     with write_transaction():
         windows.making()
         window = Window.objects.select_for_update().filter(pk=window_id).first()
-        if window is None:
-            return None
-        counted = Standing(window.used, window.held)
-        true = Standing(windows.ledger_sum(window), _held_in(window))
-        if counted == true:
-            return None
-        if repair:
+        difference = _difference(window) if window is not None else None
+        if difference is not None and repair:
+            true = difference.true
             Window.objects.filter(pk=window_id).update(used=true.used, held=true.held)
-        return Difference(window, counted, true)
+        return difference
+
+
+def _difference(window: Window) -> Difference | None:
+    counted = Standing(window.used, window.held)
+    true = Standing(windows.ledger_sum(window), _held_in(window))
+    return Difference(window, counted, true) if counted != true else None
 
 
 def _held_in(window: Window) -> int:

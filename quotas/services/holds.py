@@ -14,7 +14,7 @@ from django.utils import timezone
 from common.errors import Unavailable
 from common.money import PRICED_TOKENS, price_of, rounded
 from common.statements import insert, update_returning
-from quotas.models import Amounts, Hold, Metric, Payer, UsageRecord
+from quotas.models import Consumption, Hold, Metric, Payer, UsageRecord
 from quotas.services import quota_warnings, windows
 from quotas.services.limits import Applying, limits_of
 
@@ -65,10 +65,10 @@ class Wanted:
     most_output_tokens: int | None = None
     may_be_cut: bool = True
 
-    def amounts(self, output_tokens: int) -> Amounts:
+    def amounts(self, output_tokens: int) -> Consumption:
         price = price_of(self.prompt_tokens, self.prices.input)
         price += price_of(output_tokens, self.prices.output)
-        return Amounts(1, self.prompt_tokens + output_tokens, rounded(price))
+        return Consumption(1, self.prompt_tokens + output_tokens, rounded(price))
 
 
 def holding(begin: Callable[[], T]) -> T:
@@ -173,7 +173,7 @@ def settle(used: Used) -> bool:
     )
     insert(record)
     tokens = record.prompt_tokens + record.completion_tokens
-    amounts = Amounts(1, tokens, record.cost)
+    amounts = Consumption(1, tokens, record.cost)
     changed = windows.settle(closed, amounts)
     quota_warnings.note(closed.user_id, changed)
     return True

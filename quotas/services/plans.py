@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 from accounts.models import AuditAction, TargetKind, User
@@ -15,10 +14,14 @@ from accounts.services import audit, people
 from accounts.services.audit import Target
 from common.db import write_transaction
 from common.errors import Conflict, Invalid, NotFound
+from common.text import is_line
 from quotas.models import Kind, Plan, PlanAssignment, PlanLimit
 from quotas.services import amounts, subjects
 from quotas.services.amounts import Allowance
 from quotas.services.subjects import Subject, check_may
+
+# What having no plan is called, where one says which plan somebody has.
+NO_PLAN = "none"
 
 
 def find(name: str) -> Plan:
@@ -27,6 +30,19 @@ def find(name: str) -> Plan:
     if plan is None:
         raise NotFound(_("There is no plan called %(name)s.") % {"name": name})
     return plan
+
+
+def check_name(name: str, *, besides: Plan | None = None) -> str:
+    """As it is stored; raises Invalid for what is no name, or that of another plan."""
+    name = name.strip()
+    if not name or not is_line(name) or len(name) > settings.NAME_CHARACTERS or name == NO_PLAN:
+        raise Invalid.field("name", _("This cannot be the name of a plan."))
+    others = Plan.objects.filter(name=name)
+    if besides is not None:
+        others = others.exclude(pk=besides.pk)
+    if others.exists():
+        raise Invalid.field("name", _("A plan of this name exists already."))
+    return name
 
 
 def allowances(plan: Plan) -> list[Allowance]:
@@ -45,9 +61,10 @@ def create(
     default anyway. Raises PermissionDenied, Invalid."""
     check_may(actor, "add_plan")
     wanted = amounts.check(limits)
-    with _named_once(), write_transaction():
+    with write_transaction():
         # Locked first: of two new defaults at once the second takes the first one's place.
         is_default = not _locked() or is_default
+        name = check_name(name)
         if is_default:
             _no_default()
         plan = Plan.objects.create(name=name, is_default=is_default)
@@ -72,7 +89,7 @@ def change(
     """
     check_may(actor, "change_plan")
     wanted = None if limits is None else amounts.check(limits)
-    with _named_once(), write_transaction():
+    with write_transaction():
         plan = _held(plan)
         before = _fields(plan)
         if plan.is_default and is_default is False:
@@ -80,7 +97,8 @@ def change(
         if is_default and not plan.is_default:
             _no_default()
             plan.is_default = True
-        plan.name = plan.name if name is None else name
+        if name is not None:
+            plan.name = check_name(name, besides=plan)
         plan.save(update_fields=["name", "is_default"])
         if wanted is not None:
             plan.limits.all().delete()
@@ -210,12 +228,3 @@ def _target(plan: Plan) -> Target:
 def _fields(plan: Plan) -> dict[str, Any]:
     limits = [str(each) for each in allowances(plan)]
     return {"name": plan.name, "is_default": plan.is_default, "limits": limits}
-
-
-@contextmanager
-def _named_once() -> Iterator[None]:
-    """A clash with a unique constraint is the caller's mistake, not ours."""
-    try:
-        yield
-    except IntegrityError as exc:
-        raise Invalid.field("name", _("A plan of this name exists already.")) from exc

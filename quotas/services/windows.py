@@ -19,11 +19,11 @@ from django.utils import timezone
 
 from common.db import write_transaction
 from common.errors import AppError, RateLimited
-from common.money import as_decimal
 from common.statements import Select, update_returning
 from quotas.errors import QuotaExceeded
-from quotas.models import Amounts, Hold, Kind, Metric, Payer, Period, UsageRecord, Window
+from quotas.models import Consumption, Hold, Kind, Metric, Payer, Period, UsageRecord, Window
 from quotas.periods import bounds
+from quotas.services.amounts import told
 from quotas.services.limits import Limit, limits_of, order
 
 # A window is made from the ledger's sum while nobody adds to the ledger: who settles shares this
@@ -51,7 +51,7 @@ class Standing:
     held: int
 
 
-def take(limits: list[Limit], amounts: Amounts, *, at: datetime) -> list[tuple[str, int]]:
+def take(limits: list[Limit], amounts: Consumption, *, at: datetime) -> list[tuple[str, int]]:
     """Hold `amounts` in the windows of all `limits` that `at` lies in; the windows' ids, each with
     its limit. Raises QuotaExceeded or, by the minute, RateLimited for the first without room;
     WindowsMissing. What was taken before that is for the caller's transaction to roll back."""
@@ -72,26 +72,25 @@ def take(limits: list[Limit], amounts: Amounts, *, at: datetime) -> list[tuple[s
 def refusal(limit: Limit, standing: Standing, *, at: datetime) -> AppError:
     """What is told of a limit without room."""
     kind = RateLimited if limit.period == Period.MINUTE else QuotaExceeded
-    told = shown(limit, standing, at=at)
+    row = shown(limit, standing, at=at)
     names = ("subject", "metric", "period", "limit", "used", "resets_at")
     _start, end = bounds(limit.period, at)
     wait = (end - timezone.now()).total_seconds() if end else _NEVER_SECONDS
-    return kind(retry_after=max(1.0, wait), limit={name: told[name] for name in names})
+    return kind(retry_after=max(1.0, wait), limit={name: row[name] for name in names})
 
 
 def shown(limit: Limit, standing: Standing, *, at: datetime) -> dict[str, Any]:
     """A limit and what is left of it, as the wire has it."""
     _start, end = bounds(limit.period, at)
     remaining = max(0, limit.amount - standing.used - standing.held)
-    amount = as_decimal if limit.metric == Metric.COST else int
     return {
         "subject": limit.kind,
         "metric": limit.metric,
         "period": limit.period,
-        "limit": amount(limit.amount),
-        "used": amount(standing.used),
-        "held": amount(standing.held),
-        "remaining": amount(remaining),
+        "limit": told(limit.metric, limit.amount),
+        "used": told(limit.metric, standing.used),
+        "held": told(limit.metric, standing.held),
+        "remaining": told(limit.metric, remaining),
         "resets_at": end and end.isoformat().replace("+00:00", "Z"),
     }
 
@@ -122,7 +121,7 @@ def standings_of(limits: Iterable[Limit], *, at: datetime) -> list[tuple[Limit, 
     ]
 
 
-def settle(hold: Hold, amounts: Amounts | None) -> list[tuple[Window, int, int]]:
+def settle(hold: Hold, amounts: Consumption | None) -> list[tuple[Window, int, int]]:
     """Give back what `hold` held and count what was used, None for nothing known; part of the
     transaction that `settling` began. Windows with the limit they were taken under, and what was
     added."""

@@ -29,8 +29,8 @@ class TestTheDoor:
         assert enter("mina").status_code == 200
         assert not SignIn.objects.exists()
 
+    @pytest.mark.row("M1")
     def test_the_sixth_wrong_password_is_locked_out(self, root):
-        """M1"""
         for _ in range(5):
             assert "Too many tries" not in enter(password="wrong").content.decode()
 
@@ -40,8 +40,9 @@ class TestTheDoor:
         assert "Too many tries" in answer.content.decode()
         assert enter(address="198.51.100.1").status_code == 302
 
+    @pytest.mark.row("M1", "S8")
     def test_shares_its_count_with_the_api(self, root):
-        """M1, S8: one function, one table."""
+        """One function, one table."""
         api = Api()
         for number in range(5):
             enter(password="wrong") if number % 2 else api.login("root", "wrong")
@@ -49,8 +50,8 @@ class TestTheDoor:
         assert api.login("root").status_code == 429
         assert "Too many tries" in enter().content.decode()
 
+    @pytest.mark.row("S9")
     def test_an_endless_password_is_refused(self, root):
-        """S9"""
         answer = enter(password="x" * 1_000)
 
         assert answer.status_code == 200
@@ -64,8 +65,8 @@ class TestOnesOwnPassword:
             {"old_password": old, "new_password1": new, "new_password2": again or new},
         )
 
+    @pytest.mark.row("S19")
     def test_signs_out_every_other_device(self, root, desk, device):
-        """S19"""
         phone = device(root)
 
         answer = self.change(desk)
@@ -92,8 +93,8 @@ class TestOnesOwnPassword:
         assert answer.status_code == 200
         assert enter().status_code == 302
 
+    @pytest.mark.row("S8")
     def test_counts_wrong_ones(self, root, desk):
-        """S8"""
         for _ in range(5):
             self.change(desk, old="wrong")
 
@@ -131,8 +132,8 @@ class TestPeople:
 
         assert not any("COUNT(" in query["sql"] for query in captured.captured_queries)
 
+    @pytest.mark.row("M2")
     def test_no_secret_is_shown(self, desk, mina, device, committed, mailoutbox):
-        """M2"""
         phone = device(mina)
         with committed():
             recovery.forgot_password(mina.email, address="203.0.113.7")
@@ -168,6 +169,7 @@ class TestPeople:
         assert list(user.groups.values_list("name", flat=True)) == ["agent"]
         assert Api().login("olga").json()["user"]["roles"] == ["agent"]
 
+    @pytest.mark.row("S11", "S12", "S15")
     @pytest.mark.parametrize(
         "wrong",
         [
@@ -184,7 +186,6 @@ class TestPeople:
         ids=str,
     )
     def test_are_not_made_against_the_rules(self, desk, mina, wrong):
-        """S11, S12, S15"""
         data = {
             "username": "olga",
             "email": "olga@example.org",
@@ -224,8 +225,8 @@ class TestPeople:
         mina.refresh_from_db()
         assert mina.display_name == ""
 
+    @pytest.mark.row("S3")
     def test_get_a_new_password_and_are_signed_out(self, desk, mina, form, device):
-        """S3"""
         phone = device(mina)
 
         assert self.save(desk, mina, form, password=NEW).status_code == 302
@@ -241,10 +242,10 @@ class TestPeople:
         assert phone.works()
         assert Api().login("mina").status_code == 200
 
+    @pytest.mark.row("S12")
     def test_get_a_new_address_and_the_old_one_is_told(
         self, desk, mina, form, committed, mailoutbox
     ):
-        """S12"""
         with committed():
             self.save(desk, mina, form, email="new@example.org")
 
@@ -270,8 +271,8 @@ class TestPeople:
 
         assert User.objects.filter(pk=mina.pk).values().get() == before
 
+    @pytest.mark.row("M5")
     def test_the_last_administrator_keeps_the_role_and_stays(self, desk, root, form):
-        """M5"""
         answer = self.save(desk, root, form, email=root.email, roles=["member"])
         assert answer.status_code == 302
         assert "last administrator" in desk.get(answer.url).content.decode()
@@ -282,8 +283,8 @@ class TestPeople:
         root.refresh_from_db()
         assert root.is_superuser
 
+    @pytest.mark.row("M5")
     def test_a_deputy_makes_no_administrator(self, person, root, mina, form):
-        """M5: 403."""
         deputy = person("deputy", roles=[Role.SUPERVISOR], is_staff=True)
         codenames = ["view_user", "change_user", "add_user", "delete_user"]
         deputy.user_permissions.set(Permission.objects.filter(codename__in=codenames))

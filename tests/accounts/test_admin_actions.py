@@ -19,8 +19,8 @@ class TestActions:
         data = {"action": action, "_selected_action": [str(user.pk) for user in users]}
         return desk.post(page("accounts_user_changelist"), data, follow=True).content.decode()
 
+    @pytest.mark.row("M6", "S3")
     def test_suspend_and_activate(self, desk, mina, device):
-        """M6, S3"""
         phone = device(mina)
 
         self.act(desk, "suspend", mina)
@@ -30,15 +30,15 @@ class TestActions:
         self.act(desk, "activate", mina)
         assert Api().login("mina").status_code == 200
 
+    @pytest.mark.row("M5")
     def test_one_refusal_stops_no_other(self, desk, root, mina):
-        """M5"""
         html = self.act(desk, "suspend", root, mina)
 
         assert "last administrator" in html
         assert list(User.objects.active()) == [root]
 
+    @pytest.mark.row("S19")
     def test_sign_out_everywhere(self, desk, mina, device):
-        """S19"""
         phone = device(mina)
 
         self.act(desk, "sign_out", mina)
@@ -60,9 +60,9 @@ class TestActions:
         assert "A suspended person gets no link" in html
         assert not OutgoingMail.objects.exists()
 
+    @pytest.mark.row("M6")
     @pytest.mark.parametrize("many", [False, True])
     def test_deleting_erases_as_the_person_would(self, desk, mina, device, many):
-        """M6"""
         heard, _phone = [], device(mina)
 
         def hear(sender, *, user, **kwargs):
@@ -209,8 +209,8 @@ class TestChangingRoles:
         assert 'name="roles"' in html
         assert people.roles_of(mina) == ["member"]
 
+    @pytest.mark.row("M6")
     def test_gives_exactly_these(self, desk, mina, person):
-        """M6"""
         olga = person("olga")
 
         self.act(desk, [mina, olga], answered="yes", roles=["agent", "supervisor"])
@@ -225,8 +225,8 @@ class TestChangingRoles:
         assert "This field is required." in html
         assert people.roles_of(mina) == ["member"]
 
+    @pytest.mark.row("M5")
     def test_the_last_administrator_keeps_the_role(self, desk, root, mina):
-        """M5"""
         html = self.act(desk, [root, mina], answered="yes", roles=["agent"])
 
         assert "last administrator" in html

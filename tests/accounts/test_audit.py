@@ -43,6 +43,7 @@ def refused(statement: str) -> None:
         cursor.execute(statement)
 
 
+@pytest.mark.row("M7")
 class TestItIsAppendOnly:
     """M7"""
 
@@ -100,8 +101,8 @@ class TestItIsAppendOnly:
             assert desk.post(address, {"post": "yes", "action": "x"}).status_code == 403
         assert desk.get(page("accounts_auditentry_add")).status_code == 403
 
+    @pytest.mark.row("G5")
     def test_but_what_is_older_than_400_days_is_purged(self, entry):
-        """G5"""
         added_long_ago(401)
         young = added_long_ago(399)
 
@@ -110,6 +111,7 @@ class TestItIsAppendOnly:
         assert {each.pk for each in trail()} >= {young.pk, entry.pk}
 
 
+@pytest.mark.row("M7")
 class TestWhatIsRecorded:
     def test_a_sign_in_with_where_it_came_from(self, mina):
         Api().post(
@@ -271,6 +273,7 @@ class TestWhatIsRecorded:
             begun(mina)
 
 
+@pytest.mark.row("G4")
 class TestAnErasedPerson:
     """G4"""
 
@@ -302,8 +305,9 @@ class TestAnErasedPerson:
         assert erased.who == str(erased.actor_id)
 
 
+@pytest.mark.row("K4", "M7")
 def test_no_secret_is_in_any_row(root, desk, mina, forgot, settings):
-    """K4, M7: passwords, tokens, keys and cookies, after a day full of them."""
+    """Passwords, tokens, keys and cookies, after a day full of them."""
     settings.ALLOW_PRIVATE_UPSTREAMS = True
     secrets = [PASSWORD, NEW, "wrong horse 9!", "sk-canary-0123456789"]
     api = Api()

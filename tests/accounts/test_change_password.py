@@ -22,8 +22,9 @@ def change(phone, old=PASSWORD, new=NEW):
     )
 
 
+@pytest.mark.row("S3", "S19")
 def test_this_device_stays_and_all_others_go(mina, person, device):
-    """S3, S19: access tokens too, on their next request."""
+    """Access tokens too, on their next request."""
     phone, tablet, other = device(mina), device(mina), device(person("olga"))
 
     answer = change(phone)
@@ -38,8 +39,9 @@ def test_this_device_stays_and_all_others_go(mina, person, device):
     assert Api().login("mina", PASSWORD).status_code == 401
 
 
+@pytest.mark.row("S8")
 def test_a_wrong_old_password_counts_as_a_failure(mina, device):
-    """S8: a stolen token is no way to guess the password."""
+    """A stolen token is no way to guess the password."""
     phone = device(mina)
     answers = [change(phone, old="wrong") for _ in range(6)]
 
@@ -49,18 +51,18 @@ def test_a_wrong_old_password_counts_as_a_failure(mina, device):
     assert phone.works()
 
 
+@pytest.mark.row("S9", "S15")
 @pytest.mark.parametrize("new", ["short77", "password", "mina@example.org", "x" * 129])
 def test_a_weak_new_one_is_refused(mina, device, new):
-    """S9, S15"""
     answer = change(device(mina), new=new)
 
     assert problem(answer) == (400, "invalid")
     assert list(answer.json()["errors"]) == ["new_password"]
 
 
+@pytest.mark.row("S9")
 @pytest.mark.parametrize("field", ["old", "new"])
 def test_an_endless_one_never_reaches_the_hasher(mina, device, field):
-    """S9"""
     with (
         mock.patch("accounts.services.passwords.verify_password") as verify,
         mock.patch("accounts.services.passwords.make_password") as make,

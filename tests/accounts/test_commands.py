@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from unittest import mock
 
 import pytest
 
@@ -56,6 +57,18 @@ class TestCreateAdmin:
 
         assert run("create_admin", terminal=True)[0] == 0
         assert User.objects.administrators().count() == 1
+
+    @pytest.mark.parametrize("leaving", [KeyboardInterrupt, EOFError])
+    @pytest.mark.parametrize("words", [(), ("--username", "root", "--email", "r@example.org")])
+    def test_whoever_leaves_a_question_gets_a_sentence(self, run, monkeypatch, words, leaving):
+        for asking in ("builtins.input", "getpass.getpass"):
+            monkeypatch.setattr(asking, mock.Mock(side_effect=leaving))
+
+        code, _out, err = run("create_admin", *words, terminal=True)
+
+        assert code == 1
+        assert "Nothing was changed." in err
+        assert not User.objects.exists()
 
     def test_two_different_passwords_are_refused(self, run, monkeypatch):
         answers = iter(["one fine password", "two fine passwords"])
@@ -135,8 +148,8 @@ class TestUser:
         assert "password" not in str(shown)
         assert "mina@example.org" in run("user", "show", "mina")[1]
 
+    @pytest.mark.row("S3")
     def test_suspend_and_activate(self, run, mina, device):
-        """S3"""
         phone = device(mina)
 
         code, out, _err = run("user", "suspend", "mina", "--format", "json")
@@ -160,8 +173,8 @@ class TestUser:
         assert (code, out) == (1, "")
         assert "nobody" in err
 
+    @pytest.mark.row("M5")
     def test_the_last_administrator_stays(self, run, person):
-        """M5"""
         person("root", roles=[Role.ADMIN])
 
         for words in (

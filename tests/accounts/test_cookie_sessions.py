@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
@@ -56,16 +58,17 @@ def test_signing_in_on_a_page_makes_a_device_like_any_other(root, signed_in):
     assert signed_in.get("/api/v1/users/me/sessions").json()["results"][0]["current"] is True
 
 
+@pytest.mark.row("S17")
 def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(signed_in):
-    """S17"""
     cookie = signed_in.cookies[django_settings.SESSION_COOKIE_NAME]
 
     assert cookie["httponly"]
     assert cookie["samesite"] == "Lax"
 
 
+@pytest.mark.row("S17")
 def test_a_fixed_session_id_is_worth_nothing_after_signing_in(root):
-    """S17: renewed at sign-in; the old id stays anonymous."""
+    """Renewed at sign-in; the old id stays anonymous."""
     client = browser()
     client.session["x"] = 1
     session = client.session
@@ -83,9 +86,34 @@ def test_a_fixed_session_id_is_worth_nothing_after_signing_in(root):
     assert problem(thief.get(ME)) == (401, "unauthenticated")
 
 
+@pytest.mark.row("S17")
+@pytest.mark.parametrize("path", ["/", "/admin/", "/admin/accounts/signin/", "/docs", "/redoc", ME])
+def test_nothing_that_scripts_can_read_holds_what_opens_the_session(signed_in, path):
+    """Neither the page nor a cookie that scripts see; nothing asks a browser to keep a token."""
+    answer = signed_in.get(path, headers={"Accept": "text/html"})
+    page = answer.content.decode()
+
+    assert answer.status_code == 200
+    assert signed_in.cookies[django_settings.SESSION_COOKIE_NAME].value not in page
+    assert "eyJ" not in page
+    readable = {cookie.key for cookie in signed_in.cookies.values() if not cookie["httponly"]}
+    assert readable <= {django_settings.CSRF_COOKIE_NAME}
+
+
+@pytest.mark.row("S17")
+def test_no_script_of_ours_keeps_anything_in_the_browser():
+    """What is typed into the reference's form is gone with its page, too."""
+    scripts = {path.name: path.read_text() for path in Path("static").rglob("*.js")}
+
+    assert "persistAuthorization: false" in scripts["swagger.js"]
+    for name, source in scripts.items():
+        assert not re.search(r"(local|session)Storage|indexedDB|document\.cookie", source), name
+
+
+@pytest.mark.row("S3")
 @pytest.mark.parametrize("event", ["suspend", "sign out", "delete", "set inactive"])
 def test_the_session_dies_with_its_sign_in(root, signed_in, event):
-    """S3: on its next request, in the API and in the admin."""
+    """On its next request, in the API and in the admin."""
     assert signed_in.get("/admin/").status_code == 200
     match event:
         case "suspend":
@@ -101,8 +129,9 @@ def test_the_session_dies_with_its_sign_in(root, signed_in, event):
     assert signed_in.get("/admin/").status_code == 302
 
 
+@pytest.mark.row("S3")
 def test_a_session_set_free_by_a_change_of_rights_loses_them(root, signed_in):
-    """S3: rights are read anew with each request."""
+    """Rights are read anew with each request."""
     people.set_roles(root, [Role.MEMBER], actor=None)
 
     assert signed_in.get("/admin/").status_code == 302
@@ -118,8 +147,8 @@ def test_signing_out_ends_the_device(signed_in):
     assert caller_from_session(key) is None
 
 
+@pytest.mark.row("M1")
 def test_an_admin_session_ends_after_an_hour_without_use(signed_in):
-    """M1"""
     with time_machine.travel(timezone.now() + timedelta(minutes=50), tick=False) as clock:
         assert signed_in.get("/admin/").status_code == 200
         clock.shift(timedelta(minutes=59))
@@ -128,8 +157,8 @@ def test_an_admin_session_ends_after_an_hour_without_use(signed_in):
         assert signed_in.get("/admin/").status_code == 302
 
 
+@pytest.mark.row("M1")
 def test_an_admin_session_ends_after_twelve_hours_however_busy(signed_in):
-    """M1"""
     with time_machine.travel(timezone.now(), tick=False) as clock:
         for _ in range(14):
             clock.shift(timedelta(minutes=50))
@@ -138,9 +167,9 @@ def test_an_admin_session_ends_after_twelve_hours_however_busy(signed_in):
         assert signed_in.get("/admin/").status_code == 302
 
 
+@pytest.mark.row("S18")
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
 def test_what_changes_something_needs_a_csrf_token(root, method):
-    """S18"""
     client = browser(enforce_csrf_checks=True)
     client.force_login(root)
 
@@ -159,25 +188,27 @@ def send(client, origin="http://testserver", **extra):
     return client.patch(ME, {"display_name": "X"}, content_type="application/json", headers=headers)
 
 
+@pytest.mark.row("S18")
 def test_with_a_token_of_ours_from_our_origin_it_works(root):
-    """S18"""
     client = browser(enforce_csrf_checks=True)
     client.force_login(root)
 
     assert send(client).status_code == 200
 
 
+@pytest.mark.row("S18")
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "https://testserver", "http://testserver:81"]
 )
 def test_with_a_token_from_elsewhere_it_does_not(root, origin):
-    """S18: the Origin must be the site."""
+    """The Origin must be the site."""
     client = browser(enforce_csrf_checks=True)
     client.force_login(root)
 
     assert problem(send(client, origin)) == (403, "permission_denied")
 
 
+@pytest.mark.row("S18")
 @pytest.mark.parametrize(
     "referer",
     [
@@ -192,7 +223,7 @@ def test_with_a_token_from_elsewhere_it_does_not(root, origin):
     ],
 )
 def test_without_an_origin_the_referer_must_be_the_site_on_plain_http_too(root, referer):
-    """S18: a page on another port of the same host gets the same cookies."""
+    """A page on another port of the same host gets the same cookies."""
     client = browser(enforce_csrf_checks=True)
     client.force_login(root)
     said = {} if referer is None else {"Referer": referer}
@@ -200,8 +231,9 @@ def test_without_an_origin_the_referer_must_be_the_site_on_plain_http_too(root, 
     assert problem(send(client, origin=None, **said)) == (403, "permission_denied")
 
 
+@pytest.mark.row("S18")
 def test_without_an_origin_a_referer_of_ours_will_do(root, settings):
-    """S18: by the name that was asked for, or by that of PUBLIC_URL."""
+    """By the name that was asked for, or by that of PUBLIC_URL."""
     client = browser(enforce_csrf_checks=True)
     client.force_login(root)
     settings.CSRF_TRUSTED_ORIGINS = ["https://parley.example"]
@@ -210,8 +242,8 @@ def test_without_an_origin_a_referer_of_ours_will_do(root, settings):
         assert send(client, origin=None, Referer=page).status_code == 200
 
 
+@pytest.mark.row("S18")
 def test_a_bearer_needs_neither(root, device):
-    """S18"""
     client = browser(enforce_csrf_checks=True)
 
     answer = client.patch(
@@ -224,6 +256,7 @@ def test_a_bearer_needs_neither(root, device):
     assert answer.status_code == 200
 
 
+@pytest.mark.row("S18")
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -235,7 +268,7 @@ def test_a_bearer_needs_neither(root, device):
     ],
 )
 def test_the_login_form_is_taken_from_our_own_page_only(root, headers, status):
-    """S18: login CSRF, with a token of ours."""
+    """Login CSRF, with a token of ours."""
     client = browser(enforce_csrf_checks=True)
     token = client.get("/admin/login/").cookies[django_settings.CSRF_COOKIE_NAME].value
     form = {"username": "root", "password": PASSWORD, "csrfmiddlewaretoken": token}
@@ -244,8 +277,9 @@ def test_the_login_form_is_taken_from_our_own_page_only(root, headers, status):
     assert SignIn.objects.exists() == (status == 302)
 
 
+@pytest.mark.row("S18")
 def test_the_login_form_of_another_site_is_refused(root):
-    """S18: login CSRF."""
+    """Login CSRF."""
     client = browser(enforce_csrf_checks=True)
 
     answer = enter(client)
@@ -254,15 +288,27 @@ def test_the_login_form_of_another_site_is_refused(root):
     assert not SignIn.objects.exists()
 
 
+@pytest.mark.row("S18")
+@pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}])
+def test_nobody_is_signed_out_by_another_site(root, headers):
+    client = browser(enforce_csrf_checks=True)
+    client.force_login(root)
+
+    assert client.post("/admin/logout/", headers=headers).status_code == 403
+    assert client.get("/admin/logout/").status_code == 405
+    assert client.get(ME).status_code == 200
+
+
+@pytest.mark.row("S18")
 def test_a_bad_bearer_beside_a_good_cookie_is_refused(root, signed_in):
-    """S18: a bearer alone decides."""
+    """A bearer alone decides."""
     answer = signed_in.get(ME, headers={"Authorization": "Bearer nonsense"})
 
     assert problem(answer) == (401, "token_invalid")
 
 
+@pytest.mark.row("S18")
 def test_a_good_bearer_decides_who_it_is(root, person, device, signed_in):
-    """S18"""
     phone = device(person("mina"))
 
     answer = signed_in.get(ME, headers={"Authorization": f"Bearer {phone.access}"})

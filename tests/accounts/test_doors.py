@@ -15,8 +15,8 @@ from tests.accounts.conftest import PASSWORD
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.row("S8")
 def test_djangos_own_door_counts_too(mina):
-    """S8"""
     request = RequestFactory().get("/", REMOTE_ADDR="203.0.113.7")
 
     assert authenticate(request, username="mina", password=PASSWORD) == mina
@@ -24,8 +24,8 @@ def test_djangos_own_door_counts_too(mina):
     assert SignInFailures.objects.get(scope="account_address").count == 1
 
 
+@pytest.mark.row("S8")
 def test_nobody_is_checked_without_a_request_to_count(mina):
-    """S8"""
     assert authenticate(username="mina", password=PASSWORD) is None
 
 

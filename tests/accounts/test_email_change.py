@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 import time_machine
 from django.core import mail
+from django.db import IntegrityError
 from django.test import Client
 from django.utils import timezone
 
@@ -31,8 +33,8 @@ def link():
     return {"uid": uid, "token": token}
 
 
+@pytest.mark.row("S12")
 def test_a_new_address_needs_the_password(mina, device, committed):
-    """S12"""
     answer = change(device, mina, committed)
 
     assert problem(answer) == (400, "invalid")
@@ -48,8 +50,9 @@ def test_a_wrong_password_changes_nothing(mina, device, committed):
     assert User.objects.get().pending_email == ""
 
 
+@pytest.mark.row("S12")
 def test_it_counts_once_it_is_confirmed(mina, device, committed):
-    """S12: a click in the new mailbox; the old one is told, before and after."""
+    """A click in the new mailbox; the old one is told, before and after."""
     answer = change(device, mina, committed, password=PASSWORD)
 
     assert answer.json()["email"] == "mina@example.org"
@@ -73,8 +76,9 @@ def test_it_counts_once_it_is_confirmed(mina, device, committed):
     assert "token" not in mail.outbox[-1].body
 
 
+@pytest.mark.row("S12")
 def test_an_unconfirmed_address_resets_no_password(mina, device, committed):
-    """S12: it is used for nothing but verifying it."""
+    """It is used for nothing but verifying it."""
     change(device, mina, committed, password=PASSWORD)
     mail.outbox.clear()
 
@@ -115,11 +119,12 @@ def test_a_second_wish_ends_the_first(mina, device, committed):
     assert User.objects.get().email == "mina@example.org"
 
 
+@pytest.mark.row("S12", "S14")
 @pytest.mark.parametrize("event", ["password", "reset", "email", "suspension"])
 def test_a_wish_for_another_address_dies_with_what_it_could_steal(
     mina, device, committed, forgot, event
 ):
-    """S12, S14: a thief's confirm link must not outlive the way the person got rid of the thief."""
+    """A thief's confirm link must not outlive the way the person got rid of the thief."""
     change(device, mina, committed, password=PASSWORD)
     stolen = link()
     match event:
@@ -142,8 +147,9 @@ def test_a_wish_for_another_address_dies_with_what_it_could_steal(
     assert not MailLink.objects.exists()
 
 
+@pytest.mark.row("S12")
 def test_a_link_that_survived_confirms_only_what_is_still_wanted(mina, device, committed):
-    """S12: a letter that was being written meanwhile makes a link after all others were ended."""
+    """A letter that was being written meanwhile makes a link after all others were ended."""
     change(device, mina, committed, password=PASSWORD)
     given = link()
     User.objects.update(pending_email="other@example.org")
@@ -164,8 +170,9 @@ def test_the_present_address_takes_the_wish_back(mina, device, committed):
     assert User.objects.get().email == "mina@example.org"
 
 
+@pytest.mark.row("S12")
 def test_a_password_changed_meanwhile_voids_the_wish(mina, device, committed, monkeypatch):
-    """S12: between the look at the password and the note of the address."""
+    """Between the look at the password and the note of the address."""
     prove = profile.confirm_password
 
     def prove_then_change(*args, **options):
@@ -182,9 +189,9 @@ def test_a_password_changed_meanwhile_voids_the_wish(mina, device, committed, mo
     assert not mail.outbox
 
 
+@pytest.mark.row("S12")
 @pytest.mark.parametrize("email", ["olga@example.org", "OLGA@example.org"])
 def test_a_taken_address_is_refused(mina, person, device, committed, email):
-    """S12"""
     person("olga")
 
     answer = change(device, mina, committed, email=email, password=PASSWORD)
@@ -220,3 +227,12 @@ def test_five_an_hour(mina, device, committed):
     ]
 
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+
+
+def test_an_address_that_cannot_be_stored_for_another_reason_is_not_called_taken(mina):
+    broken = IntegrityError("another constraint")
+    with (
+        mock.patch("accounts.services.audit.record", side_effect=broken),
+        pytest.raises(IntegrityError, match="another constraint"),
+    ):
+        people.change_email(mina, "new@example.org", actor=None)

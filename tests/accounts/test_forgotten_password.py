@@ -39,8 +39,8 @@ def test_the_letter_holds_one_link_that_sets_a_new_password(mina, forgot, settin
     assert problem(Api().login("mina", PASSWORD)) == (401, "invalid_credentials")
 
 
+@pytest.mark.row("S3", "S19")
 def test_a_reset_signs_every_device_out(mina, device, link):
-    """S3, S19"""
     phone = device(mina)
     assert phone.works()
 
@@ -53,16 +53,17 @@ def test_a_reset_signs_every_device_out(mina, device, link):
     )
 
 
+@pytest.mark.row("S14")
 def test_a_link_works_once(link):
-    """S14"""
     assert reset(link).status_code == 204
 
     assert problem(reset(link, "yet another one 5")) == (401, "token_invalid")
     assert Api().login("mina", NEW).status_code == 200
 
 
+@pytest.mark.row("S14")
 def test_an_hour_later_it_is_too_old(mina, forgot):
-    """S14: 60 minutes."""
+    """60 minutes."""
     with time_machine.travel(timezone.now(), tick=False) as clock:
         forgot()
         first = link_in(mail.outbox[0])[1]
@@ -73,9 +74,10 @@ def test_an_hour_later_it_is_too_old(mina, forgot):
         assert problem(reset(first)) == (401, "token_invalid")
 
 
+@pytest.mark.row("S14")
 @pytest.mark.parametrize("event", ["password", "email", "suspension", "other link"])
 def test_links_die_with_what_they_were_to_save(mina, forgot, link, event):
-    """S14: password change, e-mail change, suspension; and the other links of a used one."""
+    """Password change, e-mail change, suspension; and the other links of a used one."""
     match event:
         case "password":
             profile.store_password(User.objects.get(), "changed in between", actor=None)
@@ -111,9 +113,9 @@ def test_a_link_is_good_for_its_own_person(link, person):
     assert problem(reset(link | {"uid": str(other.pk)})) == (401, "token_invalid")
 
 
+@pytest.mark.row("S9", "S15")
 @pytest.mark.parametrize("password", ["short77", "password", "mina1234@example", "x" * 129])
 def test_a_weak_password_is_refused_and_the_link_stays_good(link, password):
-    """S9, S15"""
     answer = reset(link, password if password != "mina1234@example" else "mina@example.org")
 
     assert problem(answer) == (400, "invalid")
@@ -121,8 +123,8 @@ def test_a_weak_password_is_refused_and_the_link_stays_good(link, password):
     assert reset(link).status_code == 204
 
 
+@pytest.mark.row("S9")
 def test_an_endless_password_is_not_hashed(link):
-    """S9"""
     with mock.patch("accounts.services.passwords.make_password") as hashing:
         answer = reset(link, "x" * 1_000_000)
 
@@ -130,8 +132,9 @@ def test_an_endless_password_is_not_hashed(link):
     assert not hashing.called
 
 
+@pytest.mark.row("S14")
 def test_known_and_unknown_addresses_cost_the_same(mina, forgot, person, django_assert_num_queries):
-    """S14: the answer, and the work before it; who it is comes out in the task alone."""
+    """The answer, and the work before it; who it is comes out in the task alone."""
     person("gone", is_active=False)
     for email in ("mina@example.org", "nobody@example.org", "gone@example.org"):
         with django_assert_num_queries(3):  # savepoint, insert, release
@@ -150,8 +153,9 @@ def test_nobody_gets_a_letter_who_is_nobody_here(person, forgot, email):
     assert not OutgoingMail.objects.exists()
 
 
+@pytest.mark.row("S12")
 def test_mail_goes_to_the_stored_address(person, forgot):
-    """S12: CVE-2019-19844. What was typed folds to it but is another mailbox."""
+    """CVE-2019-19844. What was typed folds to it but is another mailbox."""
     person("bob", email="bob@exampleß.org")
 
     forgot("BOB@exampleSS.org")
@@ -159,16 +163,17 @@ def test_mail_goes_to_the_stored_address(person, forgot):
     assert [letter.to for letter in mail.outbox] == [["bob@exampleß.org"]]
 
 
+@pytest.mark.row("S14")
 def test_three_letters_an_hour_and_always_the_same_answer(mina, forgot):
-    """S14: 3 per hour and address; over the limit still 202."""
+    """3 per hour and address; over the limit still 202."""
     answers = [forgot(api=Api(f"198.51.100.{number}")) for number in range(20)]
 
     assert {(answer.status_code, answer.content) for answer in answers} == {(202, b"")}
     assert len(mail.outbox) == 3
 
 
+@pytest.mark.row("S14")
 def test_the_limit_of_an_address_has_no_spellings(mina, forgot):
-    """S14"""
     for number, email in enumerate(
         ["mina@example.org", "MINA@example.org", "mina@EXAMPLE.org", "Mina@example.org"]
     ):
@@ -177,8 +182,9 @@ def test_the_limit_of_an_address_has_no_spellings(mina, forgot):
     assert len(mail.outbox) == 3
 
 
+@pytest.mark.row("S14")
 def test_ten_an_hour_from_one_place(person, forgot):
-    """S14: 10 per IP."""
+    """10 per IP."""
     for number in range(11):
         person(f"user{number}")
 
@@ -188,6 +194,7 @@ def test_ten_an_hour_from_one_place(person, forgot):
     assert len(mail.outbox) == 10
 
 
+@pytest.mark.row("S13")
 @pytest.mark.parametrize(
     "header",
     [
@@ -198,7 +205,6 @@ def test_ten_an_hour_from_one_place(person, forgot):
     ],
 )
 def test_links_are_built_from_public_url(mina, forgot, settings, header):
-    """S13"""
     settings.PUBLIC_URL = "https://parley.example.org"
 
     assert forgot(**header).status_code == 202
@@ -207,8 +213,8 @@ def test_links_are_built_from_public_url(mina, forgot, settings, header):
     assert "evil" not in mail.outbox[0].body
 
 
+@pytest.mark.row("S13")
 def test_a_foreign_host_is_refused(mina, forgot):
-    """S13"""
     assert forgot(HTTP_HOST="evil.example").status_code == 400
     assert not mail.outbox
 
@@ -244,9 +250,9 @@ def test_who_follows_the_link_has_proved_the_address(mina, link):
     assert mina.email_verified_at is not None
 
 
+@pytest.mark.row("S14")
 @pytest.mark.django_db(transaction=True)
 def test_of_eight_uses_at_once_one_counts(person, settings):
-    """S14"""
     person("mina")
     Api().post("auth/forgot-password", {"email": "mina@example.org"})
     given = link_in(mail.outbox[0])[1]
@@ -265,8 +271,9 @@ def test_a_broken_request_is_invalid(body):
     assert problem(Api().post("auth/forgot-password", body)) == (400, "invalid")
 
 
+@pytest.mark.row("S14")
 def test_who_is_suspended_while_it_is_hashed_stays_outside(mina, link, monkeypatch):
-    """S14: the last look is inside the transaction."""
+    """The last look is inside the transaction."""
     real = make_password
 
     def slow(password):

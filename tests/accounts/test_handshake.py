@@ -60,12 +60,12 @@ def test_a_bearer_names_the_caller(mina, device):
     assert caller.expires_at is not None
 
 
+@pytest.mark.row("W1")
 @pytest.mark.parametrize(
     "origin",
     [SITE, "https://PARLEY.example.org:443", "http://testserver", "https://app.example.com"],
 )
 def test_a_bearer_may_come_from_the_site_and_from_listed_origins(mina, device, origin):
-    """W1"""
     assert caller_from_handshake(scope(token=device(mina).access, origin=origin)).user == mina
 
 
@@ -87,6 +87,7 @@ FOREIGN = [
 ]
 
 
+@pytest.mark.row("W1")
 @pytest.mark.parametrize("origin", FOREIGN)
 def test_another_origin_is_foreign_to_a_bearer(mina, device, origin):
     """W1: 403 before acceptance, told apart from a bad token."""
@@ -94,6 +95,7 @@ def test_another_origin_is_foreign_to_a_bearer(mina, device, origin):
         caller_from_handshake(scope(token=device(mina).access, origin=origin))
 
 
+@pytest.mark.row("W1")
 @pytest.mark.parametrize("origin", [*FOREIGN, "https://app.example.com", None])
 def test_another_origin_or_none_is_foreign_to_a_cookie(cookie, origin):
     """W1: a cookie comes along with whatever page asks."""
@@ -106,6 +108,7 @@ def test_a_cookie_from_the_site_names_the_caller(mina, cookie, origin):
     assert caller_from_handshake(scope(cookie=cookie, origin=origin)).user == mina
 
 
+@pytest.mark.row("W1")
 def test_over_tls_the_site_is_https(mina, cookie):
     """W1: the scheme counts."""
     assert (
@@ -116,16 +119,17 @@ def test_over_tls_the_site_is_https(mina, cookie):
         caller_from_handshake(scope(cookie=cookie, origin="http://testserver", scheme="wss"))
 
 
+@pytest.mark.row("S20")
 def test_a_name_that_merely_resolves_here_is_not_the_site(cookie):
-    """S20: DNS rebinding, Host and Origin agree and are both foreign."""
+    """DNS rebinding, Host and Origin agree and are both foreign."""
     with pytest.raises(ForeignOrigin):
         caller_from_handshake(
             scope(cookie=cookie, origin="http://evil.example", host="evil.example")
         )
 
 
+@pytest.mark.row("S18")
 def test_a_bad_bearer_beside_a_good_cookie_is_refused(cookie):
-    """S18"""
     with pytest.raises(TokenInvalid):
         caller_from_handshake(scope(token="nonsense", cookie=cookie, origin=SITE))
 
@@ -136,8 +140,8 @@ def test_a_bad_bearer_is_refused(token):
         caller_from_handshake(scope(token=token))
 
 
+@pytest.mark.row("W2")
 def test_a_token_in_the_address_is_not_read(mina, device):
-    """W2"""
     query = f"token={device(mina).access}&access_token={device(mina).access}".encode()
 
     with pytest.raises(Unauthenticated) as refusal:
@@ -160,8 +164,8 @@ def test_a_broken_cookie_header_is_nobody():
         caller_from_handshake(broken)
 
 
+@pytest.mark.row("S3")
 def test_the_suspended_stay_outside(mina, device, cookie):
-    """S3"""
     phone = device(mina)
     people.suspend(mina, actor=None)
 

@@ -37,9 +37,10 @@ def test_a_hash_opens_for_its_password_alone():
     assert not check_password(PASSWORD + "x", encoded)
 
 
+@pytest.mark.row("S10")
 @override_settings(PASSWORD_HASHERS=[ARGON2])
 def test_at_most_four_hash_at_once(monkeypatch):
-    """S10: none of the twelve ends before four are at it."""
+    """None of the twelve ends before four are at it."""
     running, most, lock, four = [0], [0], threading.Lock(), threading.Barrier(4, timeout=20)
 
     def slow(self, password, salt):
@@ -72,9 +73,10 @@ def full(settings):
         slots.release()
 
 
+@pytest.mark.row("S10")
 @pytest.mark.django_db
 def test_who_waits_too_long_is_told_to_come_back(mina, full):
-    """S10: and what was not checked is no failure (S8)."""
+    """And what was not checked is no failure (S8)."""
     for _ in range(7):
         answer = Api().login("mina")
         assert problem(answer) == (429, "rate_limited")
@@ -83,9 +85,9 @@ def test_who_waits_too_long_is_told_to_come_back(mina, full):
     assert set(SignInFailures.objects.values_list("count", flat=True)) == {0}
 
 
+@pytest.mark.row("S10")
 @pytest.mark.usefixtures("full")
 def test_checking_waits_in_the_same_queue():
-    """S10"""
     with pytest.raises(RateLimited):
         check_password(PASSWORD, "argon2$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g")
 
@@ -102,9 +104,10 @@ def test_a_place_is_given_back_after_an_error(settings, monkeypatch):
             make_password(PASSWORD)
 
 
+@pytest.mark.row("S10", "F6")
 @pytest.mark.django_db(transaction=True)
 def test_nobody_holds_a_connection_at_the_hasher(person, monkeypatch):
-    """F6, S10: else a burst of sign-ins would keep the pool from everybody else."""
+    """F6: else a burst of sign-ins would keep the pool from everybody else."""
     person("mina")
     open_ = []
     real = verify_password

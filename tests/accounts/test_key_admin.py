@@ -24,8 +24,8 @@ def revoke(client, *keys):
     return client.post(page("accounts_apikey_changelist"), data, follow=True).content.decode()
 
 
+@pytest.mark.row("M2", "K1")
 def test_neither_key_nor_digest_is_shown(desk, key):
-    """M2, K1"""
     for shown in (
         desk.get(page("accounts_apikey_changelist")),
         desk.get(page("accounts_apikey_change", key.row.pk)),
@@ -52,8 +52,8 @@ def test_nothing_can_be_edited_added_or_deleted(desk, key):
     assert key.row.name == "A program"
 
 
+@pytest.mark.row("M5")
 def test_it_is_revoked_from_its_list_and_on_record(desk, root, key):
-    """M5"""
     assert "1 API key done" in revoke(desk, key)
 
     assert not api_keys.find(key.text).is_live(key.row.created_at)
@@ -73,8 +73,8 @@ def test_who_may_only_look_revokes_nothing(person, key):
     assert key.row.revoked_at is None
 
 
+@pytest.mark.row("M5")
 def test_an_administrators_key_is_not_for_those_below_to_end(person, root):
-    """M5"""
     key = api_keys.create(root, name="x", actor=root)
     helper = person("helper", is_staff=True)
     helper.user_permissions.add(

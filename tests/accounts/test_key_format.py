@@ -9,6 +9,8 @@ import pytest
 
 from accounts.services import key_format
 
+pytestmark = pytest.mark.row("K1")
+
 
 def test_a_key_is_32_random_bytes_and_a_checksum():
     keys = {key_format.new_key() for _ in range(100)}

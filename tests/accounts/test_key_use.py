@@ -41,8 +41,8 @@ def test_a_key_stands_for_its_owner(key):
     assert call(key.text).status_code == 200
 
 
+@pytest.mark.row("K1")
 def test_only_its_digest_is_kept(key):
-    """K1."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM accounts_apikey")
         row = str(cursor.fetchall())
@@ -52,8 +52,8 @@ def test_only_its_digest_is_kept(key):
     assert key.text not in repr(key)
 
 
+@pytest.mark.row("K1")
 def test_a_misspelt_key_is_refused_without_a_query(key):
-    """K1."""
     misspelt = key.text[:-1] + ("x" if key.text[-1] != "x" else "y")
 
     for text in (misspelt, "parley-", "parley-x", key.text + "0", key.text.upper()):
@@ -63,8 +63,9 @@ def test_a_misspelt_key_is_refused_without_a_query(key):
         assert len(asked) == 0, text
 
 
+@pytest.mark.row("K1", "K2")
 def test_a_key_is_found_by_one_query(key):
-    """K1, K2: the row is read each time."""
+    """The row is read each time."""
     api_keys.touch(key.row)
     for _ in range(2):
         with CaptureQueriesContext(connection) as asked:
@@ -80,8 +81,8 @@ def test_an_unknown_key_is_refused(key):
     assert is_refused(key.text)
 
 
+@pytest.mark.row("K2")
 def test_a_revoked_key_is_refused_from_the_next_request_on(key, mina):
-    """K2."""
     assert call(key.text).status_code == 200
 
     api_keys.revoke(key.row, actor=mina)
@@ -90,22 +91,23 @@ def test_a_revoked_key_is_refused_from_the_next_request_on(key, mina):
     assert api_keys.revoke(key.row, actor=mina) is False
 
 
+@pytest.mark.row("K2")
 def test_an_expired_key_is_refused(key):
-    """K2."""
     ApiKey.objects.update(expires_at=timezone.now())
 
     assert is_refused(key.text)
 
 
+@pytest.mark.row("K2")
 def test_a_change_of_scopes_counts_at_once(key):
-    """K2."""
     ApiKey.objects.update(scopes=["support"])
 
     assert problem(call(key.text)) == (403, "permission_denied")
 
 
+@pytest.mark.row("K2", "S19")
 def test_a_suspended_person_has_no_keys_any_more(key, mina):
-    """K2, S19: nor when they are back."""
+    """Nor when they are back."""
     people.suspend(mina, actor=None)
     assert is_refused(key.text)
 
@@ -119,16 +121,17 @@ def test_a_person_made_inactive_by_hand_is_refused_too(key, mina):
     assert is_refused(key.text)
 
 
+@pytest.mark.row("G4")
 def test_an_erased_person_leaves_no_key(key, mina):
-    """G4."""
     profile.erase(mina, actor=None)
 
     assert not ApiKey.objects.exists()
     assert is_refused(key.text)
 
 
+@pytest.mark.row("S19")
 def test_a_new_password_and_signing_out_leave_keys_alone(key, mina, device):
-    """S19: two browsers and a key."""
+    """Two browsers and a key."""
     here, there = device(mina), device(mina)
     fields = {"old_password": PASSWORD, "new_password": "a longer horse battery"}
 
@@ -143,6 +146,7 @@ def test_a_new_password_and_signing_out_leave_keys_alone(key, mina, device):
     assert call(key.text).status_code == 200
 
 
+@pytest.mark.row("F19")
 def test_a_restored_backup_lets_no_key_in(key):
     """F19: it may have been revoked since."""
     restoring.begin_epoch()
@@ -174,6 +178,7 @@ def test_it_is_good_at_its_addresses_alone(mina, addresses, address, works):
         assert problem(answer) == (401, "token_invalid")
 
 
+@pytest.mark.row("R2")
 def test_a_forged_header_moves_no_one(mina):
     """R2: without TRUSTED_PROXIES nothing that is sent counts."""
     key = api_keys.create(mina, name="x", addresses=["198.51.100.1"], actor=mina)
@@ -181,8 +186,9 @@ def test_a_forged_header_moves_no_one(mina):
     assert is_refused(key.text, HTTP_X_FORWARDED_FOR="198.51.100.1")
 
 
+@pytest.mark.row("K2")
 def test_the_last_use_is_noted_once_a_minute(key):
-    """K2: no write per request."""
+    """No write per request."""
     now = timezone.now()
     call(key.text)
     first = ApiKey.objects.get().last_used_at
@@ -197,12 +203,14 @@ def test_the_last_use_is_noted_once_a_minute(key):
     assert ApiKey.objects.get().last_used_at >= first
 
 
+@pytest.mark.row("K3")
 def test_a_key_in_another_header_is_nobody(key):
-    """K3: there is one door."""
+    """There is one door."""
     for headers in ({"HTTP_X_API_KEY": key.text}, {"HTTP_COOKIE": f"sessionid={key.text}"}):
         assert problem(Api().get("conversations", **headers)) == (401, "unauthenticated")
 
 
+@pytest.mark.row("R3")
 def test_guessing_keys_is_slow(key, settings):
     """R3: what ends in 401 counts for its address, what is answered for its owner."""
     settings.RATES = {**settings.RATES, "api_anonymous": [(3, 60)]}
@@ -245,8 +253,8 @@ def test_a_method_that_an_address_does_not_have_is_said_to_whom_a_scope_lets_in(
     }
 
 
+@pytest.mark.row("K3")
 def test_no_scope_reaches_what_a_person_does_alone(mina):
-    """K3."""
     text = api_keys.create(mina, name="x", scopes=Scope.values, actor=mina).text
 
     for method, path in [

@@ -69,8 +69,8 @@ def test_other_apps_hear_it_inside_the_transaction(mina, device):
     assert heard == [True, True]
 
 
+@pytest.mark.row("M5")
 def test_the_last_administrator_stays(person, device):
-    """M5"""
     phone = device(person("root", roles=["admin"]))
 
     assert problem(leave(phone)) == (409, "conflict")

@@ -41,6 +41,7 @@ def test_nothing_leaves_before_the_commit(mina, committed):
     assert not OutgoingMail.objects.exists()
 
 
+@pytest.mark.row("T6")
 @pytest.mark.django_db(transaction=True)
 def test_nothing_leaves_after_a_rollback(person):
     """T6"""
@@ -53,6 +54,7 @@ def test_nothing_leaves_after_a_rollback(person):
     assert not OutgoingMail.objects.exists()
 
 
+@pytest.mark.row("T7")
 def test_a_task_that_runs_twice_sends_once(mina):
     """T7"""
     letter = post(mina)
@@ -63,6 +65,7 @@ def test_a_task_that_runs_twice_sends_once(mina):
     assert len(mail.outbox) == 1
 
 
+@pytest.mark.row("T7")
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_send_once(person, monkeypatch):
     """T7: both have read the row before either claims it."""
@@ -83,6 +86,7 @@ def test_two_workers_at_once_send_once(person, monkeypatch):
     assert MailLink.objects.count() == 1
 
 
+@pytest.mark.row("F4")
 def test_a_lost_job_is_found_by_the_sweep(mina):
     """F4: the database holds the truth."""
     post(mina)
@@ -132,12 +136,32 @@ def test_a_mail_server_that_refuses_is_asked_again_later_and_not_for_ever(
     assert not OutgoingMail.objects.exists()
 
 
+@pytest.mark.row("F21")
 @pytest.mark.parametrize("text", ["a\r\nBcc: x@evil.example", "a\nb", "a\u2028b", " a  b "])
 def test_line_breaks_leave_names_and_subjects(text):
     """F21"""
     line = mails.one_line(text)
 
     assert len(line.splitlines()) == 1
+
+
+@pytest.mark.row("F21")
+def test_a_subject_with_line_breaks_adds_no_header(mina, committed):
+    mina.username = "Mina\r\nBcc: x@evil.example"
+    mina.save()
+
+    with committed():
+        subject = "Plan a\r\nBcc: x@evil.example\r\n\r\nHi"
+        mails.post_notice(mina, subject=subject, body="Hello")
+        mails.post(Letter.RESET, address=mina.email)
+
+    for letter in mail.outbox:
+        sent = letter.message()
+        assert sent["Bcc"] is None
+        assert (sent["To"], letter.recipients()) == (mina.email, [mina.email])
+        assert not any(line.startswith("Bcc:") for line in letter.body.splitlines())
+    assert mail.outbox[0].message()["Subject"] == "Plan a Bcc: x@evil.example Hi"
+    assert len(mail.outbox) == 2
 
 
 def test_letters_go_out_in_the_persons_language(mina, committed):

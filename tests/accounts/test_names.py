@@ -9,6 +9,8 @@ from django.core.exceptions import ValidationError
 
 from accounts.names import clean_email, clean_username, fold
 
+pytestmark = pytest.mark.row("S11", "S12")
+
 
 @pytest.mark.parametrize(
     ("one", "other"),

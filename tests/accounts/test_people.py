@@ -39,8 +39,9 @@ class TestRoles:
         assert not user.is_staff
         assert not user.has_perm("accounts.delete_user")
 
+    @pytest.mark.row("M5")
     def test_nobody_gives_what_they_do_not_hold(self, root, boss, mina):
-        """M5: a supervisor makes no administrator."""
+        """A supervisor makes no administrator."""
         with pytest.raises(PermissionDenied):
             people.set_roles(mina, ["admin"], actor=boss)
         with pytest.raises(PermissionDenied):
@@ -49,9 +50,9 @@ class TestRoles:
         assert list(User.objects.administrators()) == [root]
         assert people.roles_of(people.set_roles(mina, ["supervisor"], actor=boss)) == ["supervisor"]
 
+    @pytest.mark.row("M5")
     @pytest.mark.parametrize("act", ["set_roles", "suspend", "activate", "sign_out", "email"])
     def test_nobody_touches_those_above_them(self, root, boss, act):
-        """M5"""
         acts = {
             "set_roles": lambda: people.set_roles(root, ["member"], actor=boss),
             "suspend": lambda: people.suspend(root, actor=boss),
@@ -114,9 +115,10 @@ class TestRoles:
 
 
 class TestTheLastAdministrator:
+    @pytest.mark.row("M5")
     @pytest.mark.parametrize("act", ["demote", "suspend", "erase"])
     def test_stays(self, root, act, person):
-        """M5: also when he does it himself, and when the others are suspended."""
+        """Also when he does it himself, and when the others are suspended."""
         person("gone", roles=[Role.ADMIN], is_active=False)
         acts = {
             "demote": lambda: people.set_roles(root, ["member"], actor=root),
@@ -136,9 +138,10 @@ class TestTheLastAdministrator:
 
         assert User.objects.administrators().count() == 1
 
+    @pytest.mark.row("M5")
     @pytest.mark.django_db(transaction=True)
     def test_of_two_who_remove_each_other_at_once_one_stays(self, person):
-        """M5: the second waits for the first, then is refused."""
+        """The second waits for the first, then is refused."""
         pair = [person("one", roles=[Role.ADMIN]), person("two", roles=[Role.ADMIN])]
 
         results = at_once(2, lambda number: people.suspend(pair[number], actor=pair[1 - number]))
@@ -148,8 +151,8 @@ class TestTheLastAdministrator:
 
 
 class TestSuspension:
+    @pytest.mark.row("S3")
     def test_nothing_of_theirs_works_any_more(self, mina, device):
-        """S3"""
         phone, tablet = device(mina), device(mina)
 
         people.suspend(mina, actor=None)
@@ -168,8 +171,8 @@ class TestSuspension:
         assert not phone.works()
         assert Api().login("mina").status_code == 200
 
+    @pytest.mark.row("S19")
     def test_all_devices_can_be_signed_out(self, root, mina, device):
-        """S19"""
         phone = device(mina)
 
         people.sign_out(mina, actor=root)
@@ -240,8 +243,8 @@ def test_people_are_found_by_name_and_address(mina):
         people.find("nobody")
 
 
+@pytest.mark.row("S12")
 def test_an_address_set_by_others_is_unproved_and_the_old_one_is_told(mina, committed, mailoutbox):
-    """S12"""
     with committed():
         people.change_email(mina, "new@example.org", actor=None)
 
@@ -264,8 +267,9 @@ def test_an_address_that_cannot_be_is_refused(mina, person, email):
     assert User.objects.get(username="mina").email == "mina@example.org"
 
 
+@pytest.mark.row("S12")
 def test_an_address_taken_since_it_was_looked_up_is_told(mina, person, mailoutbox, monkeypatch):
-    """S12: the database has the last word, and that is no bug."""
+    """The database has the last word, and that is no bug."""
 
     def free_until_now(email, *, user):
         person("olga", email=email)

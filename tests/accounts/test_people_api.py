@@ -177,8 +177,9 @@ class TestMaking:
         assert list(answer.json()["errors"]) == [field]
         assert User.objects.count() == 1
 
+    @pytest.mark.row("M5")
     def test_nobody_above_oneself(self, boss):
-        """M5: a supervisor makes no administrator."""
+        """A supervisor makes no administrator."""
         assert problem(boss.call("POST", "users", OLGA | {"roles": ["admin"]})) == (
             403,
             "permission_denied",
@@ -201,8 +202,8 @@ class TestChanging:
             {"roles": ["agent", "supervisor"]},
         )
 
+    @pytest.mark.row("M5")
     def test_nobody_raises_or_touches_those_above(self, boss, root, mina):
-        """M5"""
         for user, body in (
             (mina, {"roles": ["admin"]}),
             (root, {"roles": ["member"]}),
@@ -226,15 +227,16 @@ class TestChanging:
         assert people.roles_of(User.objects.get(pk=root.pk)) == ["admin"]
         assert not AuditEntry.objects.filter(action=AuditAction.USER_ROLES).exists()
 
+    @pytest.mark.row("M5")
     @pytest.mark.parametrize("body", [{"is_active": False}, {"roles": ["member"]}])
     def test_the_last_administrator_stays(self, chief, root, body):
-        """M5: last admin suspends himself: `conflict`"""
+        """Last admin suspends himself: `conflict`"""
         assert problem(chief.call("PATCH", f"users/{root.pk}", body)) == (409, "conflict")
         assert problem(chief.call("DELETE", f"users/{root.pk}")) == (409, "conflict")
         assert chief.works()
 
+    @pytest.mark.row("A4")
     def test_what_is_not_theirs_to_write_is_not_stored(self, chief, mina):
-        """A4"""
         before = User.objects.values().get(pk=mina.pk)
 
         answer = chief.call(
@@ -256,8 +258,8 @@ class TestChanging:
 
 
 class TestSuspending:
+    @pytest.mark.row("S3", "S4")
     def test_ends_everything_and_is_on_record(self, chief, mina, device):
-        """S3, S4"""
         phone = device(mina)
 
         answer = chief.call("PATCH", f"users/{mina.pk}", {"is_active": False})
@@ -283,8 +285,8 @@ class TestSuspending:
 
 
 class TestDevices:
+    @pytest.mark.row("S19")
     def test_are_listed_and_ended_all_at_once(self, chief, mina, device):
-        """S19"""
         phone, tablet = device(mina), device(mina)
 
         listed = chief.call("GET", f"users/{mina.pk}/sessions").json()["results"]

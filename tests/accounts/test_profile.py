@@ -46,8 +46,8 @@ def test_a_person_changes_what_is_theirs(mina, device, method):
     assert {name: answer.json()[name] for name in changes} == expected
 
 
+@pytest.mark.row("A4")
 def test_what_is_not_theirs_to_write_is_never_stored(mina, device):
-    """A4"""
     before = User.objects.values().get()
     asked = {
         "id": "00000000-0000-7000-8000-000000000000",
@@ -124,6 +124,7 @@ def test_a_broken_field_is_named(mina, device, field, value):
     assert list(answer.json()["errors"]) == [field]
 
 
+@pytest.mark.row("I4")
 @pytest.mark.parametrize(
     "body",
     [
@@ -163,8 +164,9 @@ def test_no_answer_is_kept_by_a_cache(mina, device):
     }
 
 
+@pytest.mark.row("A4")
 def test_the_service_writes_no_other_field(mina):
-    """A4: whatever a caller above it lets through."""
+    """Whatever a caller above it lets through."""
     with pytest.raises(Invalid):
         profile.update_profile(mina, display_name="X", is_staff=True)
 

@@ -43,8 +43,8 @@ def test_the_chain_goes_on(mina, device):
     assert SignIn.objects.count() == 1
 
 
+@pytest.mark.row("S1")
 def test_a_token_used_before_kills_the_family_and_its_access_tokens(mina, device):
-    """S1"""
     phone, tablet = device(mina), device(mina)
     stolen = phone.refresh
     phone.take(refresh(phone.refresh))
@@ -58,9 +58,10 @@ def test_a_token_used_before_kills_the_family_and_its_access_tokens(mina, device
     assert tablet.works()
 
 
+@pytest.mark.row("S1")
 @pytest.mark.django_db(transaction=True)
 def test_of_twenty_refreshes_at_once_one_wins_and_all_die(person, device):
-    """S1: rotation is one conditional UPDATE."""
+    """Rotation is one conditional UPDATE."""
     phone = device(person("mina"))
 
     answers = at_once(20, lambda _: refresh(phone.refresh))
@@ -72,16 +73,16 @@ def test_of_twenty_refreshes_at_once_one_wins_and_all_die(person, device):
     assert problem(refresh(phone.refresh)) == (401, "token_invalid")
 
 
+@pytest.mark.row("S2")
 def test_a_deleted_person_refreshes_nothing(mina, device):
-    """S2"""
     phone = device(mina)
     User.objects.all().delete()
 
     assert problem(refresh(phone.refresh)) == (401, "token_invalid")
 
 
+@pytest.mark.row("S2", "S3")
 def test_a_suspended_person_refreshes_nothing_even_when_back(mina, device):
-    """S2, S3"""
     phone = device(mina)
     people.suspend(mina, actor=None)
     assert problem(refresh(phone.refresh)) == (401, "token_invalid")
@@ -92,8 +93,9 @@ def test_a_suspended_person_refreshes_nothing_even_when_back(mina, device):
     assert not phone.works()
 
 
+@pytest.mark.row("S2")
 def test_a_person_set_inactive_by_hand_refreshes_nothing(mina, device):
-    """S2: whoever writes the flag, it counts."""
+    """Whoever writes the flag, it counts."""
     phone = device(mina)
     User.objects.update(is_active=False)
 
@@ -101,8 +103,9 @@ def test_a_person_set_inactive_by_hand_refreshes_nothing(mina, device):
     assert not phone.works()
 
 
+@pytest.mark.row("S5", "F17")
 def test_an_access_token_lives_half_an_hour(mina, device):
-    """S5, F17: 30 minutes, and 30 seconds for clocks that differ."""
+    """F17: 30 minutes, and 30 seconds for clocks that differ."""
     with time_machine.travel(timezone.now(), tick=False) as clock:
         phone = device(mina)
         clock.shift(timedelta(minutes=30, seconds=29))
@@ -114,8 +117,8 @@ def test_an_access_token_lives_half_an_hour(mina, device):
     assert problem(answer) == (401, "token_invalid")
 
 
+@pytest.mark.row("S5")
 def test_a_refresh_token_lives_fourteen_days(mina, device):
-    """S5"""
     with time_machine.travel(timezone.now(), tick=False) as clock:
         phone = device(mina)
         late = device(mina)
@@ -127,8 +130,8 @@ def test_a_refresh_token_lives_fourteen_days(mina, device):
         assert problem(refresh(late.refresh)) == (401, "token_invalid")
 
 
+@pytest.mark.row("S5")
 def test_a_family_lives_ninety_days_however_busy(mina, device):
-    """S5"""
     with time_machine.travel(timezone.now(), tick=False) as clock:
         phone = device(mina)
         for _ in range(8):
@@ -166,20 +169,20 @@ def test_logout_with_a_used_token_still_ends_the_family(mina, device):
     assert not phone.works()
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize("path", ["auth/refresh", "auth/logout"])
 @pytest.mark.parametrize(
     "token", ["", "x", "a.b.c", "x" * 9_000, "é.é.é", "....", None, 5, {"a": "b"}]
 )
 def test_what_is_no_token_is_refused(mina, path, token):
-    """S6"""
     status, code = problem(Api().post(path, {"refresh_token": token}))
 
     assert (status, code) in {(401, "token_invalid"), (400, "invalid")}
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize("path", ["auth/refresh", "auth/logout"])
 def test_an_access_token_is_no_refresh_token(mina, device, path):
-    """S6"""
     phone = device(mina)
 
     assert problem(Api().post(path, {"refresh_token": phone.access})) == (401, "token_invalid")

@@ -71,8 +71,8 @@ def test_a_link_that_is_no_text_is_refused(link):
     assert open_page(link | {"uid": "\x00"}).status_code == 400
 
 
+@pytest.mark.row("S18")
 def test_it_needs_a_csrf_token_from_our_own_page(link):
-    """S18"""
     client = Client(enforce_csrf_checks=True)
 
     assert fill(link, client=client).status_code == 403

@@ -91,6 +91,7 @@ def test_use_is_noted_at_most_once_a_minute(mina, device):
         assert SignIn.objects.get().last_used_at == timezone.now()
 
 
+@pytest.mark.row("F8")
 def test_a_full_disk_keeps_nobody_from_reading(mina, device, monkeypatch):
     """F8: that a device was used cannot be noted; the request goes on."""
 
@@ -105,6 +106,7 @@ def test_a_full_disk_keeps_nobody_from_reading(mina, device, monkeypatch):
         assert phone.works()
 
 
+@pytest.mark.row("S3")
 @pytest.mark.parametrize(
     ("change", "is_live"),
     [
@@ -117,7 +119,7 @@ def test_a_full_disk_keeps_nobody_from_reading(mina, device, monkeypatch):
     ids=lambda value: str(*value) if isinstance(value, dict) else str(value),
 )
 def test_a_row_and_a_query_agree_on_who_is_live(mina, device, change, is_live):
-    """S3: the rule stands twice, for one row and for many."""
+    """The rule stands twice, for one row and for many."""
     phone = device(mina)
     if "user__is_active" in change:
         User.objects.update(is_active=False)

@@ -44,8 +44,8 @@ class TestSessions:
         assert len(self.rows(run, "list", "--limit", "1")) == 1
         assert phone.access not in str(listed)
 
+    @pytest.mark.row("S19")
     def test_all_of_a_person_end_at_once(self, run, mina, olga, device):
-        """S19"""
         phone, tablet, other = device(mina), device(mina), device(olga)
 
         assert self.rows(run, "revoke", "mina") == {"user": "mina", "revoked": 2}
@@ -95,8 +95,9 @@ class TestSessions:
 
 
 class TestChangePassword:
+    @pytest.mark.row("S3")
     def test_signs_every_device_out_and_is_on_record(self, run, mina, device):
-        """S3: Django's own command would leave them signed in."""
+        """Django's own command would leave them signed in."""
         phone = device(mina)
 
         code, out, _err = run("changepassword", "mina", "--password-stdin", stdin=NEW + "\n")

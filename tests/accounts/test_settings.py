@@ -54,8 +54,9 @@ class TestLooking:
     def test_who_may_change_them_sees_all(self, chief):
         assert chief.call("GET", "settings").json() == PUBLIC | PRIVATE
 
+    @pytest.mark.row("S18")
     def test_a_bad_token_is_refused_all_the_same(self):
-        """S18: when a bearer is present it alone decides."""
+        """When a bearer is present it alone decides."""
         answer = Api().get("settings", HTTP_AUTHORIZATION="Bearer nonsense")
 
         assert problem(answer) == (401, "token_invalid")
@@ -157,8 +158,9 @@ class TestChanging:
         boss.user_permissions.add(Permission.objects.get(codename="change_config"))
         assert device(boss).call("PATCH", "settings", asked).status_code == 200
 
+    @pytest.mark.row("A4")
     def test_what_is_no_setting_is_ignored(self, chief):
-        """A4: security switches are the environment's alone."""
+        """Security switches are the environment's alone."""
         answer = chief.call("PATCH", "settings", {"single_user": True, "allowed_hosts": "*"})
 
         assert answer.json() == PUBLIC | PRIVATE

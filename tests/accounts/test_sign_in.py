@@ -6,12 +6,15 @@ from datetime import timedelta
 from unittest import mock
 
 import pytest
+import redis
 import time_machine
 from django.contrib.auth import hashers
+from django.core.cache import cache
 from django.test import override_settings
 from django.utils import timezone
 
 from accounts.models import SignIn, SignInFailures, User
+from common import rates
 from tests.accounts.conftest import PASSWORD, Api, at_once, problem
 
 pytestmark = pytest.mark.django_db
@@ -51,8 +54,9 @@ def test_a_name_that_is_null_is_one_that_was_left_out(api, mina):
     assert problem(by_none) == (400, "invalid")
 
 
+@pytest.mark.row("S18")
 def test_a_sign_in_leaves_a_device_and_no_cookie(api, mina):
-    """S18: JSON sign-in sets no cookie."""
+    """JSON sign-in sets no cookie."""
     answer = api.client.post(
         "/api/v1/auth/login",
         {"username": "mina", "password": PASSWORD},
@@ -71,8 +75,9 @@ def test_a_sign_in_leaves_a_device_and_no_cookie(api, mina):
     assert mina.last_login is not None
 
 
+@pytest.mark.row("S7")
 def test_all_refusals_are_one_answer(api, person):
-    """S7: unknown name, wrong password, suspended, no password: alike in status and body."""
+    """Unknown name, wrong password, suspended, no password: alike in status and body."""
     person("mina")
     person("gone", is_active=False)
     User.objects.create_user("bare", "bare@example.org")
@@ -90,9 +95,10 @@ def test_all_refusals_are_one_answer(api, person):
     assert all(body == bodies[0] for body in bodies)
 
 
+@pytest.mark.row("S7")
 @pytest.mark.parametrize("name", ["nobody", "mina", "gone", "bare"])
 def test_every_refusal_costs_exactly_one_hash(api, person, name):
-    """S7: the clock tells nothing, because the work is the same."""
+    """The clock tells nothing, because the work is the same."""
     person("mina")
     person("gone", is_active=False)
     User.objects.create_user("bare", "bare@example.org")
@@ -105,8 +111,8 @@ def test_every_refusal_costs_exactly_one_hash(api, person, name):
     assert encode.call_count == 1
 
 
+@pytest.mark.row("S8")
 def test_the_sixth_wrong_password_is_not_looked_at(api, mina):
-    """S8"""
     answers = [api.login("mina", WRONG) for _ in range(5)]
     sixth = api.login("mina")
 
@@ -115,8 +121,9 @@ def test_the_sixth_wrong_password_is_not_looked_at(api, mina):
     assert 0 < int(sixth["Retry-After"]) <= 900
 
 
+@pytest.mark.row("S7", "S8")
 def test_a_name_that_nobody_has_locks_like_any_other(api, mina):
-    """S7, S8: the lock tells no name from another."""
+    """The lock tells no name from another."""
     for _ in range(5):
         api.login("nobody")
 
@@ -124,8 +131,9 @@ def test_a_name_that_nobody_has_locks_like_any_other(api, mina):
     assert api.login("mina").status_code == 200
 
 
+@pytest.mark.row("S7", "S8")
 def test_a_suspended_person_is_counted_like_any_other(api, person):
-    """S7, S8: the right password of a suspended person is a failure, too."""
+    """The right password of a suspended person is a failure, too."""
     person("gone", is_active=False)
     for _ in range(5):
         assert problem(api.login("gone")) == (401, "invalid_credentials")
@@ -133,24 +141,49 @@ def test_a_suspended_person_is_counted_like_any_other(api, person):
     assert problem(api.login("gone")) == (429, "locked_out")
 
 
+@pytest.mark.row("S8")
 def test_the_owner_gets_in_from_elsewhere(api, mina):
-    """S8: nobody can lock somebody else out."""
+    """Nobody can lock somebody else out."""
     for _ in range(6):
         api.login("mina", WRONG)
 
     assert Api("198.51.100.9").login("mina").status_code == 200
 
 
+@pytest.mark.row("S8")
+def test_what_redis_and_this_process_forget_is_still_counted(api, mina, settings):
+    """The counts are in the database."""
+    for _ in range(5):
+        api.login("mina", WRONG)
+
+    rates.forget_everything()
+    cache.clear()
+    if settings.REDIS_URL:
+        redis.Redis.from_url(settings.REDIS_URL).flushdb()
+
+    assert problem(api.login("mina")) == (429, "locked_out")
+
+
+@pytest.mark.row("S8")
+def test_how_many_failures_are_too_many(settings):
+    assert settings.SIGN_IN_FAILURES == {
+        "account_address": (5, 900),
+        "account": (50, 3_600),
+        "address": (100, 3_600),
+    }
+
+
+@pytest.mark.row("S8")
 def test_a_name_and_its_address_share_one_count(api, mina):
-    """S8: two spellings are no two sets of tries."""
+    """Two spellings are no two sets of tries."""
     for name in ("mina", "mina@example.org", "MINA", "Mina@example.org", "mina"):
         api.login(name, WRONG)
 
     assert problem(api.login("mina")) == (429, "locked_out")
 
 
+@pytest.mark.row("S8")
 def test_the_door_opens_again_after_a_quarter_of_an_hour(api, mina):
-    """S8"""
     with time_machine.travel(timezone.now(), tick=False) as clock:
         for _ in range(5):
             api.login("mina", WRONG)
@@ -165,16 +198,34 @@ def test_the_door_opens_again_after_a_quarter_of_an_hour(api, mina):
     assert opened.status_code == 200
 
 
+def test_a_locked_door_says_how_long_by_its_own_clock(api, mina, settings):
+    """A hundred failures lock an address for an hour; a new password opens neither lock."""
+    settings.SIGN_IN_FAILURES = settings.SIGN_IN_FAILURES | {"address": (6, 3600)}
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        for _ in range(5):
+            api.login("mina", WRONG)
+        by_account = [api.login("mina").json()["detail"]]
+        clock.shift(timedelta(minutes=14))
+        by_account.append(api.login("mina").json()["detail"])
+        api.login("olga", WRONG)
+        by_address = api.login("ada").json()["detail"]
+
+    assert by_account == ["Too many tries. Wait 15 minutes.", "Too many tries. Wait 1 minute."]
+    assert by_address == "Too many tries. Wait 46 minutes."
+
+
+@pytest.mark.row("S8")
 def test_a_right_password_is_no_failure(api, mina):
-    """S8: the count that was taken before the hasher ran is given back."""
+    """The count that was taken before the hasher ran is given back."""
     for _ in range(12):
         assert api.login("mina").status_code == 200
 
     assert set(SignInFailures.objects.values_list("count", flat=True)) == {0}
 
 
+@pytest.mark.row("S8")
 def test_a_hundred_failures_from_one_address_lock_it_for_everyone(api, mina, settings):
-    """S8: unknown names count for the address too; the answer is `locked_out`."""
+    """Unknown names count for the address too; the answer is `locked_out`."""
     settings.SIGN_IN_FAILURES = settings.SIGN_IN_FAILURES | {"address": (10, 3600)}
     for number in range(10):
         assert problem(api.login(f"nobody{number}")) == (401, "invalid_credentials")
@@ -186,6 +237,7 @@ def test_a_hundred_failures_from_one_address_lock_it_for_everyone(api, mina, set
     assert Api("198.51.100.9").login("mina").status_code == 200
 
 
+@pytest.mark.row("R2")
 def test_the_addresses_of_one_household_count_as_one(mina):
     """R2: an IPv6 /64 is one address."""
     answers = [Api(f"2001:db8:1:2::{number}").login("mina", WRONG) for number in range(1, 7)]
@@ -194,8 +246,9 @@ def test_the_addresses_of_one_household_count_as_one(mina):
     assert Api("2001:db8:1:3::1").login("mina").status_code == 200
 
 
+@pytest.mark.row("S8")
 def test_fifty_failures_on_an_account_make_it_slow_and_lock_nobody_out(mina, settings):
-    """S8: per account, delays only. `test_slowed_sign_in.py` says how that goes."""
+    """Per account, delays only. `test_slowed_sign_in.py` says how that goes."""
     settings.SIGN_IN_FAILURES = settings.SIGN_IN_FAILURES | {"account": (3, 3600)}
     settings.SIGN_IN_DELAY_SECONDS = 17
     with mock.patch("common.pacing.hold_back") as hold_back:
@@ -218,9 +271,10 @@ def test_what_is_counted_names_nobody(api, mina):
     assert "203.0.113.7" not in stored
 
 
+@pytest.mark.row("S8")
 @pytest.mark.django_db(transaction=True)
 def test_of_twenty_guesses_at_once_five_are_checked(person):
-    """S8: the count is raised before the hasher runs, by a conditional UPDATE."""
+    """The count is raised before the hasher runs, by a conditional UPDATE."""
     person("mina")
     checked = []
     real = hashers.verify_password
@@ -237,9 +291,10 @@ def test_of_twenty_guesses_at_once_five_are_checked(person):
     assert codes == [(401, "invalid_credentials")] * 5 + [(429, "locked_out")] * 15
 
 
+@pytest.mark.row("S8")
 @pytest.mark.django_db(transaction=True)
 def test_many_right_passwords_at_once_all_get_in(person, settings):
-    """S8 must not refuse its owner, nor leave a count behind."""
+    """The count must not refuse its owner, nor be left behind."""
     settings.SIGN_IN_FAILURES = settings.SIGN_IN_FAILURES | {"account_address": (50, 900)}
     person("mina")
 
@@ -249,9 +304,10 @@ def test_many_right_passwords_at_once_all_get_in(person, settings):
     assert set(SignInFailures.objects.values_list("count", flat=True)) == {0}
 
 
+@pytest.mark.row("S9")
 @pytest.mark.parametrize("password", ["x" * 129, "長" * 171, "x" * 1_000_000])
 def test_an_endless_password_never_reaches_the_hasher(api, mina, password):
-    """S9: 128 characters, 512 bytes."""
+    """128 characters, 512 bytes."""
     with mock.patch("accounts.services.passwords.verify_password") as verify:
         answer = api.login("mina", password)
 
@@ -260,8 +316,9 @@ def test_an_endless_password_never_reaches_the_hasher(api, mina, password):
     assert not SignInFailures.objects.exists()
 
 
+@pytest.mark.row("S9")
 def test_the_longest_password_is_taken(api, person):
-    """S9: the bound is no shorter than said."""
+    """The bound is no shorter than said."""
     longest = "长密码" * 42 + "ab"  # 128 characters
     person("mina", password=longest)
 
@@ -281,8 +338,9 @@ def test_an_old_hash_is_renewed_when_its_owner_comes(api, mina):
     assert mina.password.startswith("md5$")
 
 
+@pytest.mark.row("S3")
 def test_a_password_changed_while_it_was_checked_opens_nothing(api, mina):
-    """S3: the door that was knocked at has another lock by now."""
+    """The door that was knocked at has another lock by now."""
     real = hashers.verify_password
 
     def slow(password, encoded):

@@ -84,8 +84,9 @@ class TestAtHome:
         assert problem(ask(**extra)) == (401, "unauthenticated")
         assert told(**extra) is False
 
+    @pytest.mark.row("S20")
     def test_a_page_on_a_name_that_resolves_to_this_machine_is_refused(self, owner):
-        """S20: page on a name that resolves to 127.0.0.1: 400."""
+        """Page on a name that resolves to 127.0.0.1: 400."""
         evil = {"HTTP_HOST": "evil.example:8000", "HTTP_ORIGIN": "http://evil.example:8000"}
 
         assert problem(ask(**evil)) == (400, "invalid")
@@ -117,9 +118,9 @@ class TestAtHome:
         )
         assert ask("PATCH", "settings", {"site_name": "Mine"}).json()["site_name"] == "Mine"
 
+    @pytest.mark.row("S18")
     @pytest.mark.parametrize("credential", ["Bearer nonsense", "Bearer", "Basic b3duZXI6eA=="])
     def test_a_credential_alone_decides(self, owner, credential):
-        """S18"""
         assert ask(HTTP_AUTHORIZATION=credential).status_code == 401
 
     def test_a_second_account_ends_it(self, owner, settings, person):
@@ -130,8 +131,9 @@ class TestAtHome:
 
         assert problem(ask()) == (401, "unauthenticated")
 
+    @pytest.mark.row("K3")
     def test_a_key_gets_what_its_scopes_say_in_whatever_header(self, owner):
-        """K3: a key in a header that is no door is nobody, not the owner."""
+        """A key in a header that is no door is nobody, not the owner."""
         key = api_keys.create(owner, name="x", scopes=["chat"], actor=owner).text
 
         assert ask(path="conversations", HTTP_AUTHORIZATION=f"Bearer {key}").status_code == 200

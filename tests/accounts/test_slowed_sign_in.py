@@ -146,12 +146,12 @@ DOORS = {
 }
 
 
+@pytest.mark.row("S7", "S8")
 @pytest.mark.parametrize("given", [PASSWORD, WRONG], ids=["right", "wrong"])
 @pytest.mark.parametrize("door", DOORS)
 async def test_every_door_answers_late_whether_the_password_is_right_or_wrong(
     gate, token, cookie, door, given
 ):
-    """S7, S8."""
     ask, right, wrong = DOORS[door]
     request = ask(given, token, cookie)
 

@@ -34,6 +34,9 @@ def claims(mina, sign_in_id, **changes):
     return {name: value for name, value in whole.items() if value is not ...}
 
 
+NO_ALGORITHM_OF_OURS: tuple[Any, ...] = ("None", "nOnE", "hs256", "RS256", "", 7, None, [])
+
+
 def signed(payload, *, key=None, alg="HS256", headers=None):
     return jwt.encode(
         payload, key or django_settings.SIGNING_KEYS[0], algorithm=alg, headers=headers
@@ -66,6 +69,7 @@ def test_a_token_made_by_these_rules_is_believed(mina, device):
     assert me(by_hand({"alg": "HS256", "typ": "JWT"}, json.dumps(payload))).status_code == 200
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -106,7 +110,6 @@ def test_a_token_made_by_these_rules_is_believed(mina, device):
     ids=str,
 )
 def test_a_wrong_claim_is_refused_though_signed(mina, device, changes):
-    """S6"""
     phone = device(mina)
 
     answer = me(signed_loosely(claims(mina, phone.sign_in_id, **changes)))
@@ -119,9 +122,9 @@ def signed_loosely(payload):
     return by_hand({"alg": "HS256", "typ": "JWT"}, json.dumps(payload))
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize("spelling", ["{%s}", "urn:uuid:%s", "upper"])
 def test_an_id_counts_in_its_one_spelling(mina, device, spelling):
-    """S6"""
     phone = device(mina)
     subject = str(mina.pk).upper() if spelling == "upper" else spelling % mina.pk
 
@@ -131,6 +134,7 @@ def test_an_id_counts_in_its_one_spelling(mina, device, spelling):
     )
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize(
     "text",
     [
@@ -146,23 +150,24 @@ def test_an_id_counts_in_its_one_spelling(mina, device, spelling):
     ],
 )
 def test_a_payload_that_is_no_set_of_claims_is_refused(text):
-    """S6: and never a 500."""
+    """And never a 500."""
     assert problem(me(by_hand({"alg": "HS256", "typ": "JWT"}, text))) == (401, "token_invalid")
 
 
+@pytest.mark.row("S6")
 def test_an_endless_exp_among_good_claims_is_refused(mina, device):
-    """S6: the library raises OverflowError here."""
+    """The library raises OverflowError here."""
     phone = device(mina)
     text = json.dumps(claims(mina, phone.sign_in_id, exp=7)).replace('"exp": 7', '"exp": 1e999')
 
     assert problem(me(by_hand({"alg": "HS256", "typ": "JWT"}, text))) == (401, "token_invalid")
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize(
     "extra", [{"kid": "1"}, {"jku": "https://evil"}, {"crit": ["exp"]}, {"x": 1}]
 )
 def test_a_header_that_says_more_is_refused(mina, device, extra):
-    """S6"""
     phone = device(mina)
     payload = json.dumps(claims(mina, phone.sign_in_id))
 
@@ -171,17 +176,18 @@ def test_a_header_that_says_more_is_refused(mina, device, extra):
     assert problem(answer) == (401, "token_invalid")
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize("raw", [b"[" * 1_400, b"{}", b"7", b"null", b"\xff", b'{"alg": 1e999}'])
 def test_a_header_that_is_none_is_refused(raw):
-    """S6: and never a 500."""
+    """And never a 500."""
     header = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
     assert problem(me(f"{header}.e30.e30")) == (401, "token_invalid")
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize("alg", ["HS384", "HS512", "none"])
 def test_another_algorithm_is_refused(mina, device, alg):
-    """S6"""
     phone = device(mina)
     payload = claims(mina, phone.sign_in_id)
     key: Any = None if alg == "none" else django_settings.SIGNING_KEYS[0]
@@ -190,16 +196,24 @@ def test_another_algorithm_is_refused(mina, device, alg):
     assert problem(me(token)) == (401, "token_invalid")
 
 
+@pytest.mark.row("S6")
+@pytest.mark.parametrize("header", [{}, *({"alg": each} for each in NO_ALGORITHM_OF_OURS)])
+def test_what_names_no_algorithm_of_ours_is_refused_though_signed(mina, device, header):
+    token = by_hand(header, json.dumps(claims(mina, device(mina).sign_in_id)))
+
+    assert problem(me(token)) == (401, "token_invalid")
+
+
+@pytest.mark.row("S6")
 def test_an_unsigned_token_is_refused(mina, device):
-    """S6"""
     phone = device(mina)
     head, body, _mac = signed(claims(mina, phone.sign_in_id)).split(".")
 
     assert problem(me(f"{head}.{body}.")) == (401, "token_invalid")
 
 
+@pytest.mark.row("S6")
 def test_the_secret_key_signs_no_tokens(mina, device, settings):
-    """S6"""
     phone = device(mina)
 
     answer = me(signed(claims(mina, phone.sign_in_id), key=settings.SECRET_KEY))
@@ -207,13 +221,14 @@ def test_the_secret_key_signs_no_tokens(mina, device, settings):
     assert problem(answer) == (401, "token_invalid")
 
 
+@pytest.mark.row("S6")
 def test_a_refresh_token_is_no_access_token(mina, device):
-    """S6"""
     assert problem(me(device(mina).refresh)) == (401, "token_invalid")
 
 
+@pytest.mark.row("S3")
 def test_a_token_names_its_own_sign_in(mina, person, device):
-    """S3: another person's device does not do."""
+    """Another person's device does not do."""
     phone = device(person("olga"))
 
     answer = me(signed(claims(mina, phone.sign_in_id)))
@@ -221,8 +236,8 @@ def test_a_token_names_its_own_sign_in(mina, person, device):
     assert problem(answer) == (401, "token_invalid")
 
 
+@pytest.mark.row("K12")
 def test_keys_rotate_and_old_tokens_stay_good_while_their_key_is_listed(mina, device, settings):
-    """K12"""
     phone = device(mina)
     old, new = settings.SIGNING_KEYS[0], "n" * 40
 
@@ -237,6 +252,7 @@ def test_keys_rotate_and_old_tokens_stay_good_while_their_key_is_listed(mina, de
     assert phone.works()
 
 
+@pytest.mark.row("S6", "A5")
 @pytest.mark.parametrize(
     "header",
     [
@@ -252,7 +268,6 @@ def test_keys_rotate_and_old_tokens_stay_good_while_their_key_is_listed(mina, de
     ],
 )
 def test_a_bad_bearer_is_refused(header):
-    """S6, A5"""
     assert problem(Api().get("users/me", HTTP_AUTHORIZATION=header)) == (401, "token_invalid")
 
 
@@ -263,8 +278,9 @@ def test_without_a_credential_one_is_asked_for():
     assert answer["WWW-Authenticate"] == "Bearer"
 
 
+@pytest.mark.row("S3")
 def test_rights_are_read_from_the_database_not_from_the_token(person, device):
-    """S3: a demoted administrator's token shrinks with its next use."""
+    """A demoted administrator's token shrinks with its next use."""
     person("root", roles=[Role.ADMIN])
     boss = person("boss", roles=[Role.ADMIN])
     phone = device(boss)

@@ -17,7 +17,7 @@ from chat.models import Conversation, Turn
 from chat.streams.events import Event, TurnRef
 from chat.streams.hub import hub
 from chat.streams.reading import read_turn
-from chat.turns.jobs import PreparedTurn
+from chat.turns.in_flight import PreparedTurn
 from chat.turns.runner import runner
 from models_registry import cooldown
 from models_registry.models import ChatModel, Connection

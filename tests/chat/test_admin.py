@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from accounts.services import registration
 from chat.models import Conversation, IdempotencyRecord, Message, Share, Turn
 from chat.services.sharing import share_conversation
 from chat.services.turn_requests import chat_once, send_message
+from chat.turns.runner import runner
 from models_registry.providers.base import Finished, TextDelta
 from quotas.models import Hold, UsageRecord
 from tests.chat.conftest import Gate, read, turn_row
@@ -75,8 +77,9 @@ def pages() -> list[str]:
     return found
 
 
+@pytest.mark.row("M2")
 def test_no_page_shows_what_was_said_and_none_counts_its_table(desk, talked):
-    """M2, M3, M4."""
+    """M3, M4."""
     for page in pages():
         with CaptureQueriesContext(connection) as queries:
             answer = desk.get(page)
@@ -117,8 +120,8 @@ def test_rows_are_found_by_id_and_by_owner(desk, talked, charlie):
     assert str(turn.pk) in desk.get(page, {"q": str(talked.pk)}).content.decode()
 
 
+@pytest.mark.row("M6")
 def test_a_turn_is_stopped_through_the_service(desk, alice, conversation, script):
-    """M6."""
     gate = Gate()
     script(TextDelta("a"), gate, Finished("stop"))
     started = send_message(alice, conversation.id, content="Hi")
@@ -129,6 +132,31 @@ def test_a_turn_is_stopped_through_the_service(desk, alice, conversation, script
     assert "1 turn was asked to stop." in answer.content.decode()
     until(lambda: turn_row(started.ref).status == Turn.Status.STOPPED, "the turn was stopped")
     assert Hold.objects.get().status == Hold.Status.SETTLED
+
+
+@pytest.mark.row("M6", "A8")
+def test_many_people_are_deleted_under_their_running_turns(desk, alice, charlie, script, model):
+    """Gone with what they said; the holds are settled, nothing comes back, nothing failed."""
+    gates = [Gate(), Gate()]
+    for caller, gate in zip((alice, charlie), gates, strict=True):
+        script(*[TextDelta("token ")] * 20, gate, TextDelta("late"), Finished("stop"))
+        talk = Conversation.objects.create(owner=caller.user, model=model.name)
+        send_message(caller, talk.id, content="Hi")
+        until(partial(getattr, gate, "reached"), "twenty tokens are there")
+    chosen = [str(caller.user.pk) for caller in (alice, charlie)]
+    data = {"action": "delete_selected", "_selected_action": chosen, "post": "yes"}
+
+    answer = desk.post(reverse("admin:accounts_user_changelist"), data, follow=True)
+
+    assert answer.status_code == 200
+    for gate in gates:
+        gate.open()
+    until(lambda: not runner.turns, "their owners let go")
+    assert set(User.objects.values_list("username", flat=True)) == {"root"}
+    assert not Conversation.objects.exists()
+    assert not Message.objects.exists()
+    assert [hold.status for hold in Hold.objects.all()] == [Hold.Status.SETTLED] * 2
+    assert [record.outcome for record in UsageRecord.objects.all()] == ["stopped"] * 2
 
 
 def test_who_is_no_operator_sees_nothing(talked, alice):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
+
 import pytest
 
-from chat.models import Conversation, Message
+from chat.models import Conversation, Message, Turn
 from chat.services.stopping import request_stop
 from chat.services.turn_requests import send_message
 from chat.turns import attempts
@@ -30,6 +33,7 @@ from models_registry.services.routing import routes_for
 from models_registry.tokens import count
 from quotas.models import UsageRecord
 from tests.chat.conftest import Gate, make_model, read
+from tests.chat.threads import all_at_once
 from tests.waiting import until
 
 
@@ -74,6 +78,7 @@ def ask(alice, conversation):
     return read(ref)[-1], Message.objects.get(pk=ref.message_id)
 
 
+@pytest.mark.row("F14")
 def test_a_try_that_fails_before_the_first_token_is_repeated(alice, conversation, script, sleeps):
     script(ProviderUnreachable())
     script(TextDelta("Back."), Finished("stop"))
@@ -86,6 +91,7 @@ def test_a_try_that_fails_before_the_first_token_is_repeated(alice, conversation
     assert 0 < sleeps[0] < 1
 
 
+@pytest.mark.row("F14")
 @pytest.mark.parametrize(("wanted", "tries"), [(0, 2), (7, 2), (20, 2), (21, 1), (99_999, 1)])
 def test_retry_after_is_honoured_up_to_twenty_seconds(
     alice, conversation, script, sleeps, wanted, tries
@@ -100,6 +106,7 @@ def test_retry_after_is_honoured_up_to_twenty_seconds(
     assert sleeps == [wanted] * (tries - 1)
 
 
+@pytest.mark.row("F14")
 def test_two_tries_of_three_models_and_then_it_fails(
     alice, conversation, script, sleeps, fallbacks
 ):
@@ -114,6 +121,7 @@ def test_two_tries_of_three_models_and_then_it_fails(
     assert UsageRecord.objects.get().answered_by == ""
 
 
+@pytest.mark.row("F14")
 def test_a_model_whose_wait_is_too_long_is_left_for_the_next(
     alice, conversation, script, sleeps, fallbacks
 ):
@@ -157,6 +165,7 @@ def test_what_will_not_get_better_goes_to_the_next_model_at_once(
     assert message.status == "complete"
 
 
+@pytest.mark.row("F14")
 @pytest.mark.parametrize("first", [TextDelta("T"), ReasoningDelta("R"), ToolCallDelta(0, "c", "f")])
 @pytest.mark.parametrize("error", [ProviderCut, ProviderFailed, ProviderBusy])
 def test_after_the_first_token_nothing_is_tried_again(
@@ -172,6 +181,7 @@ def test_after_the_first_token_nothing_is_tried_again(
     assert not message.fallback
 
 
+@pytest.mark.row("F14")
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
@@ -212,6 +222,7 @@ def test_without_any_text_every_error_is_a_failure(alice, conversation, script, 
     assert (message.status, message.content) == ("failed", "")
 
 
+@pytest.mark.row("F14")
 def test_a_model_that_keeps_failing_is_not_asked_and_the_fallback_is(
     alice, conversation, script, sleeps, fallbacks, route, settings
 ):
@@ -239,10 +250,11 @@ def test_a_turn_whose_models_all_rest_is_model_unavailable(
     assert message.status == "failed"
 
 
+@pytest.mark.row("F16")
 def test_after_its_rest_a_model_is_tried_by_one_turn_first(
     alice, conversation, script, route, settings
 ):
-    """F16: many waiting turns, one probe; when it succeeds the others come through."""
+    """F16: of fifty at once one probes; when it succeeds the others come through."""
     settings.PROVIDER_COOLDOWN_SECONDS = 0.05
     for _ in range(settings.PROVIDER_COOLDOWN_FAILURES):
         cooldown.failed(route)
@@ -251,20 +263,21 @@ def test_after_its_rest_a_model_is_tried_by_one_turn_first(
     settings.PROVIDER_COOLDOWN_SECONDS = 600
     gate = Gate()
     script(gate, TextDelta("Back."), Finished("stop"))
-    probe = send_message(alice, conversation.id, content="Hi").ref
+    others = [Conversation.objects.create(owner=alice.user, model="echo") for _ in range(50)]
+
+    started = all_at_once([partial(send_message, alice, each.id, content="Hi") for each in others])
     until(lambda: gate.reached, "the probe asks")
-
-    others = [Conversation.objects.create(owner=alice.user, model="echo") for _ in range(5)]
-    refused = [ask(alice, each)[0]["code"] for each in others]
+    until(lambda: Turn.objects.running().count() == 1, "the others were refused")
     gate.open()
+    ends = Counter(read(each.ref)[-1].get("code", "complete") for each in started)
 
-    assert read(probe)[-1]["message"]["status"] == "complete"
-    assert refused == ["model_unavailable"] * 5
+    assert ends == {"model_unavailable": 49, "complete": 1}
     assert len(asked(script)) == 1
     script(TextDelta("And on."), Finished("stop"))
     assert ask(alice, others[0])[1].status == "complete"
 
 
+@pytest.mark.row("F16")
 def test_a_probe_that_is_stopped_lets_the_next_one_probe(
     alice, conversation, script, route, settings
 ):
@@ -331,6 +344,7 @@ def test_an_empty_answer_is_complete(alice, conversation, script):
     assert (message.status, message.content, message.model) == ("complete", "", "echo")
 
 
+@pytest.mark.row("F10")
 @pytest.mark.parametrize(
     ("error", "status"), [(ProviderOverflow, "failed"), (ProviderCut, "interrupted")]
 )

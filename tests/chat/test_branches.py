@@ -90,10 +90,10 @@ def test_a_question_that_vanishes_while_it_is_answered_again_is_not_found(
         regenerate(alice, answer.id)
 
 
+@pytest.mark.row("A2", "A3")
 def test_a_parent_of_another_conversation_is_invalid_and_of_another_person_not_found(
     alice, charlie, conversation, script
 ):
-    """A2, A3"""
     mine = Conversation.objects.create(owner=alice.user, model="echo")
     theirs = Conversation.objects.create(owner=charlie.user, model="echo")
     in_mine, in_theirs = chain(mine, 1)[0], chain(theirs, 1)[0]
@@ -109,8 +109,8 @@ def test_a_parent_of_another_conversation_is_invalid_and_of_another_person_not_f
     assert not Turn.objects.exists()
 
 
+@pytest.mark.row("A2")
 def test_another_person_s_conversation_does_not_exist(alice, charlie, conversation, script):
-    """A2"""
     question, answer = talk(alice, conversation, script)
 
     for attempt in (
@@ -314,10 +314,10 @@ def test_a_title_that_a_person_gave_is_marked_as_theirs(alice, model):
     assert change_conversation(alice, untitled.pk, title="").title_source == "none"
 
 
+@pytest.mark.row("A7")
 def test_a_conversation_cannot_be_given_a_model_that_is_not_theirs(
     alice, charlie, conversation, model
 ):
-    """A7"""
     make_model("private", everyone=False, owner=charlie.user)
 
     with pytest.raises(NotFound):

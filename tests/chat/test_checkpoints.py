@@ -153,8 +153,9 @@ def test_a_checkpoint_says_which_model_speaks(turns):
     assert [turn_row_of(each).answering for each in turns] == [1, None, None]
 
 
+@pytest.mark.row("A8")
 def test_a_row_that_somebody_else_ended_ends_the_asking(alice, conversation, script):
-    """A8, T5: the owner does not write on for ever."""
+    """T5: the owner does not write on for ever."""
     gate = Gate()
     script(TextDelta("So far"), gate, TextDelta("never"), Finished("stop"))
     ref = send_message(alice, conversation.id, content="Hi").ref

@@ -205,10 +205,11 @@ def test_a_branch_from_far_above_the_newest_messages_is_found(alice, conversatio
     assert sent["siblings"] == [str(made[4].id), sent["id"]]
 
 
+@pytest.mark.row("A3")
 def test_a_branch_of_too_many_links_takes_no_more_but_is_still_read(
     alice, conversation, script, model, settings
 ):
-    """A3: at most 10 000 links."""
+    """At most 10 000 links."""
     settings.MESSAGE_CHAIN = 300
     chain(conversation, 298, content="w")
     script(TextDelta("Yes."), Finished("stop"))

@@ -13,6 +13,8 @@ from models_registry.providers.base import Finished, ReasoningDelta, TextDelta
 from tests.chat.conftest import Gate, read
 from tests.waiting import until
 
+pytestmark = pytest.mark.row("F9")
+
 
 @pytest.fixture(autouse=True)
 def _quick(settings):
@@ -85,6 +87,7 @@ def test_a_trickle_ends_with_the_turn_s_own_time(alice, conversation, script, se
     assert message.content.startswith("w w ")
 
 
+@pytest.mark.row("F14")
 def test_the_turn_s_own_time_bounds_the_retries_too(alice, conversation, script, settings):
     """F14: all inside F9."""
     settings.TURN_SECONDS = 0.2

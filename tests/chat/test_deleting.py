@@ -48,6 +48,7 @@ def settled_as_stopped(ref):
     assert record.prompt_tokens > 0
 
 
+@pytest.mark.row("A8")
 def test_a_conversation_goes_with_its_messages_and_its_turn(
     alice, conversation, script, running, caplog
 ):
@@ -73,6 +74,7 @@ def test_the_reader_of_a_message_that_is_deleted_is_told_that_it_was_the_message
     assert Conversation.objects.exists()
 
 
+@pytest.mark.row("A8")
 def test_nothing_is_written_back_by_the_owner(alice, conversation, running):
     delete_conversation(alice, conversation.id)
     until(lambda: running.turn_id not in runner.turns, "the owner let go")
@@ -83,6 +85,7 @@ def test_nothing_is_written_back_by_the_owner(alice, conversation, running):
     settled_as_stopped(running)
 
 
+@pytest.mark.row("A8")
 def test_a_deleted_answer_ends_its_turn_and_the_conversation_goes_on(
     alice, conversation, script, running
 ):
@@ -158,10 +161,10 @@ def test_tokens_and_cost_of_what_was_deleted_stay_counted(alice, conversation, s
     assert conversation.tokens > 0
 
 
+@pytest.mark.row("G4", "A8")
 def test_erasing_a_person_ends_their_turns_and_forgets_what_they_said(
     alice, conversation, script, running
 ):
-    """G4"""
     alone = Gate()
     script(TextDelta("Stateless"), alone)
     stateless = chat_once(
@@ -182,6 +185,7 @@ def test_erasing_a_person_ends_their_turns_and_forgets_what_they_said(
     until(lambda: not runner.turns, "the owner let go of both")
 
 
+@pytest.mark.row("A8")
 def test_a_person_is_erased_while_all_their_turns_end(alice, model, script):
     """Lock order conversation, then turn: nobody waits for the other."""
     for _ in range(5):
@@ -257,6 +261,7 @@ def test_deleting_twice_at_once_is_gone_once_and_never_an_error(alice, conversat
     settled_as_stopped(running)
 
 
+@pytest.mark.row("T6")
 def test_a_rolled_back_deletion_tells_nobody(alice, conversation, running):
     """T6: what is announced starts on commit."""
 

@@ -10,6 +10,7 @@ import pytest
 from chat.models import Conversation, Message, Turn
 from chat.services.turn_requests import chat_once, regenerate, send_message
 from chat.streams.hub import hub
+from chat.turns.places import Places
 from chat.turns.runner import Runner, runner
 from common import lifecycle
 from common.db import in_thread
@@ -18,6 +19,12 @@ from models_registry.providers.base import Finished, TextDelta
 from quotas.models import Hold
 from tests.chat.conftest import Gate, read, turn_row
 from tests.waiting import until
+
+
+@pytest.fixture(autouse=True)
+def _no_place_taken(monkeypatch):
+    """By turns that other tests prepared and never began."""
+    monkeypatch.setattr(runner, "_places", Places())
 
 
 @pytest.fixture
@@ -38,6 +45,7 @@ def in_the_middle(alice, conversation, script, text="So far"):
     return ref, gate
 
 
+@pytest.mark.row("F2")
 def test_a_turn_that_ends_in_time_is_complete(alice, conversation, script, settings):
     settings.SHUTDOWN_TURN_SECONDS = 20
     ref, gate = in_the_middle(alice, conversation, script)
@@ -50,6 +58,7 @@ def test_a_turn_that_ends_in_time_is_complete(alice, conversation, script, setti
     assert turn_row(ref).status == "complete"
 
 
+@pytest.mark.row("F2")
 def test_a_turn_that_does_not_is_interrupted_with_its_text(alice, conversation, script, settings):
     settings.SHUTDOWN_TURN_SECONDS = 0.1
     ref, _gate = in_the_middle(alice, conversation, script)
@@ -66,6 +75,7 @@ def test_a_turn_that_does_not_is_interrupted_with_its_text(alice, conversation, 
     assert script.closed_early == 1
 
 
+@pytest.mark.row("F2")
 def test_many_turns_end_side_by_side(alice, model, script, settings):
     settings.SHUTDOWN_TURN_SECONDS = 0.1
     refs = []
@@ -79,6 +89,29 @@ def test_many_turns_end_side_by_side(alice, model, script, settings):
     assert {read(ref)[-1]["message"]["content"] for ref in refs} == {"So far"}
 
 
+@pytest.mark.row("F2")
+def test_a_turn_that_was_being_prepared_as_the_end_came_has_its_grace_too(
+    alice, conversation, model, script, settings
+):
+    """Its request was let in a moment before, and the others end first."""
+    settings.SHUTDOWN_TURN_SECONDS = 20
+    first, first_gate = in_the_middle(alice, conversation, script)
+    other = Conversation.objects.create(owner=alice.user, model=model.name)
+
+    draining = drain()
+    late, late_gate = in_the_middle(alice, other, script)
+    first_gate.open()
+    until(lambda: turn_row(first).status == "complete", "the first one ends")
+    until(lambda: first.turn_id not in runner.turns, "and is gone")
+    assert not draining.done()
+    late_gate.open()
+    draining.result(10)
+
+    assert turn_row(late).status == "complete"
+    assert read(late)[-1]["message"]["content"] == "So far, done."
+
+
+@pytest.mark.row("F2")
 def test_a_second_signal_ends_them_at_once(alice, conversation, script, settings, monkeypatch):
     settings.SHUTDOWN_TURN_SECONDS = 600
     monkeypatch.setattr(lifecycle, "hurried", True)
@@ -96,6 +129,7 @@ def test_a_process_without_turns_has_nothing_to_wait_for(settings):
     drain().result(5)
 
 
+@pytest.mark.row("F2")
 @pytest.mark.usefixtures("draining")
 def test_new_turns_are_refused_and_leave_nothing(alice, conversation, script):
     for begin in (

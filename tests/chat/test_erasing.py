@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.conf import settings
 from django.db import connection
+from redis import Redis
 
 from accounts.models import Letter, OutgoingMail, User
 from accounts.services import registration
 from accounts.services.callers import Caller
+from accounts.services.profile import erase
 from accounts.services.sign_ins import open_for
 from accounts.services.tokens import issue
 from chat.models import Conversation, Message
@@ -20,9 +23,11 @@ from chat.services.sharing import share_conversation
 from chat.services.turn_requests import chat_once, send_message
 from models_registry.providers.base import Finished, TextDelta
 from quotas.models import UsageRecord
+from tests import needs
 from tests.accounts.conftest import PASSWORD, Api
 from tests.chat.conftest import read
 from tests.chat.transfer.files import own, said, talk
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,8 +94,31 @@ def erica(model, script, settings) -> User:
     return user
 
 
+@pytest.mark.row("G4")
+@needs.redis
+def test_nothing_of_a_person_is_left_in_redis(alice, conversation, script):
+    """The log of an answer would stay for an hour."""
+    script(TextDelta("an answer for nobody"), Finished("stop"))
+    once = [{"role": "user", "content": "a plan nobody knows"}]
+    read(send_message(alice, conversation.id, content="a plan nobody knows").ref)
+    script(TextDelta("an answer for nobody"), Finished("stop"))
+    read(chat_once(alice, messages=once).ref)
+
+    with Redis.from_url(settings.REDIS_URL) as store:
+
+        def streams() -> list[bytes]:
+            kept = [store.xrange(key) for key in store.keys("parley:turn:*")]
+            return [str(entries).encode() for entries in kept if "nobody" in str(entries)]
+
+        until(lambda: len(streams()) == 2, "both answers are there")
+        erase(alice.user, actor=None)
+
+        assert streams() == []
+
+
+@pytest.mark.row("G4")
 def test_nothing_of_a_person_is_left_in_any_table(erica):
-    """G4: scan all tables for the e-mail: 0."""
+    """Scan all tables for the e-mail: 0."""
     everything = (*NAMES, *TEXTS, *IMPORTED, *WORDS, *THINGS)
     for name in everything:
         assert tables_with(name), f"{name} was nowhere"

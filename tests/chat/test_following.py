@@ -63,6 +63,7 @@ async def test_many_who_come_at_once_share_one_load(turn, slow_rows):
     assert len(slow_rows.asked) == 1
 
 
+@pytest.mark.row("E4")
 async def test_the_first_who_came_leaves_and_the_others_stay(turn, slow_rows):
     """E4: a reader that leaves takes nobody along."""
     ref, _start = turn
@@ -129,6 +130,7 @@ async def test_a_look_asks_nothing_where_nobody_follows(django_assert_num_querie
         assert other.hub.followed == {}
 
 
+@pytest.mark.row("F1")
 async def test_an_end_follows_the_last_number_that_a_reader_saw(turn):
     """F1: the turn was closed by somebody who could find less of it than this process has."""
     ref, start = turn
@@ -146,9 +148,10 @@ async def test_an_end_follows_the_last_number_that_a_reader_saw(turn):
     assert found[-1].is_end
 
 
+@pytest.mark.row("A8")
 @needs.redis
 async def test_a_turn_deleted_elsewhere_ends_its_readers_not_found(turn):
-    """A8: the end of a deleted turn reaches readers whose process hears nothing of it."""
+    """The end of a deleted turn reaches readers whose process hears nothing of it."""
     ref, start = turn
 
     async with process(redis=True) as writer, process(redis=True) as other:

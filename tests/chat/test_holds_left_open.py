@@ -86,6 +86,7 @@ def test_the_hold_of_a_turn_that_is_gone_is_given_back(left):
     assert not UsageRecord.objects.exists()
 
 
+@pytest.mark.row("T7")
 def test_sweeps_at_once_settle_once(left):
     """T7: a job may run twice."""
     grow_old()

@@ -33,6 +33,7 @@ def answer(script, *, times=1):
         script(TextDelta("Hello"), Finished("stop"))
 
 
+@pytest.mark.row("T1")
 def test_the_same_key_by_two_people_is_two_turns(alice, charlie, model, script):
     """T1"""
     answer(script, times=2)
@@ -61,6 +62,7 @@ def test_the_same_request_again_is_the_same_turn(alice, conversation, script):
     assert Turn.objects.count() == UsageRecord.objects.count() == 1
 
 
+@pytest.mark.row("T1")
 @pytest.mark.parametrize(
     "other",
     [
@@ -177,6 +179,7 @@ def test_the_order_of_fields_makes_no_other_body(alice, conversation, script):
     assert again.joined
 
 
+@pytest.mark.row("T2")
 @pytest.mark.parametrize("road", ["send", "new", "chat", "regenerate"])
 def test_of_fifty_requests_at_once_one_runs_and_all_get_its_answer(
     alice, conversation, script, road
@@ -218,6 +221,7 @@ def test_of_fifty_requests_at_once_one_runs_and_all_get_its_answer(
         assert Conversation.objects.count() == 2
 
 
+@pytest.mark.row("T3")
 @pytest.mark.parametrize("refusal", ["rate", "conflict", "model"])
 def test_a_refusal_is_not_remembered(alice, conversation, script, settings, monkeypatch, refusal):
     """T3: the same request later runs."""
@@ -254,6 +258,7 @@ def test_a_refusal_is_not_remembered(alice, conversation, script, settings, monk
     assert read(started.ref)[-1]["message"]["content"] == "Hello"
 
 
+@pytest.mark.row("T3")
 def test_a_stopped_turn_is_remembered_as_it_ended(alice, conversation, script):
     """T3: everything after the turn exists is remembered."""
     gate = Gate()
@@ -269,6 +274,7 @@ def test_a_stopped_turn_is_remembered_as_it_ended(alice, conversation, script):
     assert Turn.objects.count() == 1
 
 
+@pytest.mark.row("T3")
 def test_a_turn_whose_process_died_is_remembered(alice, conversation, not_launched):
     """T3: kill after commit, again: no second turn."""
     first = send_message(alice, conversation.id, content="Hi", idempotency_key="k")
@@ -323,8 +329,9 @@ def test_without_a_key_nothing_is_remembered(alice, conversation, script):
     assert not IdempotencyRecord.objects.exists()
 
 
+@pytest.mark.row("G5")
 def test_kept_answers_are_dropped_when_their_key_has_expired(alice, model, script, settings):
-    """G5: all that are old, however many; the turn itself stays."""
+    """All that are old, however many; the turn itself stays."""
     settings.PURGE_ROWS_AT_ONCE = 2
     for number in range(6):
         answer(script)

@@ -34,6 +34,7 @@ def nudged(monkeypatch):
     return told
 
 
+@pytest.mark.row("T6")
 def test_a_turn_that_is_rolled_back_never_runs_and_is_not_announced(
     alice, conversation, script, nudged
 ):
@@ -54,6 +55,7 @@ def test_a_turn_that_is_rolled_back_never_runs_and_is_not_announced(
     assert not Hold.objects.exists()
 
 
+@pytest.mark.row("T6")
 def test_a_turn_waits_for_the_commit(alice, conversation, script, nudged):
     script(TextDelta("Hello"), Finished("stop"))
 

@@ -37,6 +37,7 @@ def left(monkeypatch):
     health.forget()
 
 
+@pytest.mark.row("F8")
 def test_no_turn_begins_and_nothing_is_written(alice, conversation, script, left):
     left(199 * MB)
 
@@ -51,6 +52,7 @@ def test_no_turn_begins_and_nothing_is_written(alice, conversation, script, left
     assert not Hold.objects.exists()
 
 
+@pytest.mark.row("F8")
 def test_an_answer_is_not_begun_again(alice, conversation, script, left):
     script(TextDelta("Hello"), Finished("stop"))
     ref = send_message(alice, conversation.id, content="Hi").ref
@@ -61,6 +63,7 @@ def test_an_answer_is_not_begun_again(alice, conversation, script, left):
         regenerate(alice, ref.message_id)
 
 
+@pytest.mark.row("F8")
 def test_once_there_is_room_again_it_goes_on(alice, conversation, script, left):
     left(199 * MB)
     with pytest.raises(Unavailable):
@@ -84,6 +87,7 @@ def test_who_repeats_a_key_still_gets_the_answer(alice, conversation, script, le
     assert read(again.ref)[-1]["message"]["content"] == "Hello"
 
 
+@pytest.mark.row("F8")
 def test_small_changes_may_still_be_made(alice, left):
     """Someone who wants to tidy up must be able to."""
     left(199 * MB)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import tracemalloc
 from uuid import uuid4
 
+import pytest
+
 from chat.streams import events
 from chat.streams.events import TurnRef
 from chat.streams.log import TurnLog
@@ -12,6 +14,7 @@ from chat.streams.log import TurnLog
 CHUNKS = 1_000
 
 
+@pytest.mark.row("R7")
 def test_a_log_takes_little_more_memory_than_its_bytes() -> None:
     """R7: the bounds of logs count the bytes of events, so nothing larger may hide behind them."""
     log = TurnLog(TurnRef(uuid4(), uuid4(), uuid4(), None))

@@ -13,6 +13,8 @@ from quotas.models import Hold
 from tests.chat.conftest import Gate, make_model, read, text_of, turn_row
 from tests.waiting import until
 
+pytestmark = pytest.mark.row("A8")
+
 
 def test_a_connection_is_deleted_under_a_running_turn(alice, conversation, model, script):
     gate = Gate()

@@ -23,6 +23,8 @@ from quotas.models import Hold, UsageRecord
 from tests.chat.conftest import Gate, read, turn_row
 from tests.waiting import until
 
+pytestmark = pytest.mark.row("F3")
+
 
 class Bug(Exception):
     """Ours."""
@@ -121,6 +123,7 @@ def test_a_bug_in_storing_the_end_stores_a_failure(alice, conversation, script, 
     assert UsageRecord.objects.get().completion_tokens > 0
 
 
+@pytest.mark.row("F5")
 def test_a_database_that_is_away_while_finishing_is_waited_for(
     alice, conversation, script, monkeypatch
 ):
@@ -144,6 +147,7 @@ def test_a_database_that_is_away_while_finishing_is_waited_for(
     assert UsageRecord.objects.count() == 1
 
 
+@pytest.mark.row("F5")
 def test_a_database_that_stays_away_leaves_the_turn_to_be_tended(
     alice, conversation, script, monkeypatch, settings
 ):
@@ -190,6 +194,7 @@ def test_an_end_that_was_committed_though_its_answer_was_lost_is_given_to_the_re
     assert UsageRecord.objects.count() == 1
 
 
+@pytest.mark.row("F5")
 def test_checkpoints_that_fail_are_made_up_for(alice, conversation, script, monkeypatch, settings):
     """F5: streams go on while the database is away."""
     settings.CHECKPOINT_SECONDS = 0.01

@@ -104,6 +104,7 @@ class TestWithoutTheRight:
         assert not private_reading.may_read(root)
 
 
+@pytest.mark.row("M7")
 @pytest.mark.usefixtures("allowed")
 class TestWithTheRight:
     def test_it_is_offered_and_asks_for_a_reason_first(self, desk, talk):
@@ -125,8 +126,9 @@ class TestWithTheRight:
         assert "canary" not in html
         assert not traces().exists()
 
+    @pytest.mark.row("M7")
     def test_a_reason_opens_it_and_stays_in_the_trail(self, desk, root, mina, talk):
-        """M3, M7"""
+        """M3"""
         answer, html = read(desk, talk)
 
         entry = traces().get()

@@ -60,6 +60,7 @@ async def status(ref):
     return await in_thread(lambda: Turn.objects.get(pk=ref.turn_id).status)()
 
 
+@pytest.mark.row("F1")
 async def test_a_dead_turn_is_ended_with_its_text_and_its_hold_settled(left, passing):
     """F1"""
     ended = await reap(wait=passing.wait)

@@ -53,6 +53,7 @@ def finish(writer, log):
     writer.hub.changed(log)
 
 
+@pytest.mark.row("F4")
 async def test_a_stream_that_is_gone_begins_again_with_a_snapshot(turn, store):
     """F4: FLUSHALL amid an answer."""
     ref, start = turn
@@ -225,6 +226,7 @@ def _answers(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.row("F4")
 @needs.redis_server
 async def test_redis_vanishes_amid_an_answer_and_comes_back_empty(turn, tmp_path):
     """F4: the text is identical; what follows is delivered again without a restart."""
@@ -256,6 +258,7 @@ async def test_redis_vanishes_amid_an_answer_and_comes_back_empty(turn, tmp_path
     assert took < 10
 
 
+@pytest.mark.row("F4")
 async def test_readers_without_redis_are_served_from_the_row(turn, tmp_path):
     """F4: Redis down from the start."""
     ref, _start = turn
@@ -284,8 +287,9 @@ async def test_a_stop_reaches_the_owner_through_redis(turn):
         await eventually(lambda: owner.stopped == [ref.turn_id], "the owner heard")
 
 
+@pytest.mark.row("G5")
 async def test_streams_do_not_live_for_ever(turn, store):
-    """G5: turn logs are gone after an hour."""
+    """Turn logs are gone after an hour."""
     ref, start = turn
 
     async with process(redis=True) as writer:
@@ -296,8 +300,9 @@ async def test_streams_do_not_live_for_ever(turn, store):
     assert 0 < store.ttl(key(ref)) <= settings.TURN_LOG_REDIS_SECONDS
 
 
+@pytest.mark.row("G5")
 async def test_what_a_process_hears_with_does_not_live_for_ever(turn, store):
-    """G5: a process that died before anybody spoke to it leaves nothing either."""
+    """A process that died before anybody spoke to it leaves nothing either."""
     ref, _start = turn
 
     async with process(redis=True) as other:

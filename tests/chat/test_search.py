@@ -11,11 +11,13 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.models import Conversation, Message, SearchPiece
 from chat.services import conversations, messages
+from chat.services import search as services
 from chat.services.importing import import_file
 from chat.services.search import index_due, index_waiting, rebuild, search
 from chat.services.turn_requests import regenerate, send_message
 from chat.tasks import index_for_search
 from common.db import write_transaction
+from common.statements import update_returning
 from models_registry.providers.base import Finished, TextDelta
 from tests.chat.conftest import Gate, read
 from tests.chat.planted import corpus
@@ -84,8 +86,8 @@ def test_the_words_of_a_query_are_looked_for_in_one_message(alice, conversation,
     assert found(alice, "pears apples") == {conversation.id}
 
 
+@pytest.mark.row("A2")
 def test_never_another_persons(alice, charlie, conversation):
-    """A2."""
     Conversation.objects.filter(pk=conversation.pk).update(title="secret 秘密")
     chain(conversation, 2, content="secret 秘密")
     theirs = Conversation.objects.create(owner=charlie.user, model="echo", title="mine")
@@ -128,6 +130,7 @@ def test_a_search_indexes_the_newest_and_leaves_the_rest_to_the_job(
     assert found(alice, "apples") == {newer.id, conversation.id}
 
 
+@pytest.mark.row("F8")
 def test_on_a_full_disk_what_was_indexed_is_found(alice, conversation, monkeypatch):
     """F8: reads work."""
     chain(conversation, 1, content="apples")
@@ -137,7 +140,7 @@ def test_on_a_full_disk_what_was_indexed_is_found(alice, conversation, monkeypat
     def full(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("database or disk is full")
 
-    monkeypatch.setattr(SearchPiece.objects, "bulk_create", full)
+    monkeypatch.setattr(services, "insert_rows", full)
 
     assert found(alice, "apples") == {conversation.id}
     assert found(alice, "pears") == set()
@@ -157,10 +160,29 @@ def test_the_job_finds_what_waits_and_then_nothing(alice, conversation, script):
     assert len(context) == 1
 
 
+def test_a_title_given_while_the_job_looks_is_found_by_the_next_look(
+    alice, conversation, monkeypatch
+):
+    def after_a_change(*args: Any, **kwargs: Any) -> Any:
+        conversations.change_conversation(alice, conversation.id, title="Quinces")
+        return update_returning(*args, **kwargs)
+
+    conversations.change_conversation(alice, conversation.id, title="Apricots")
+    index_due(limit=10)
+    chain(conversation, 2, content="pears")
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "update_returning", after_a_change)
+        index_due(limit=10)
+    assert Conversation.objects.due_for_search().exists()
+
+    assert found(alice, "quinces") == {conversation.id}
+    assert found(alice, "apricots") == set()
+
+
 def test_a_job_that_was_killed_is_made_up_for(alice, conversation, monkeypatch):
     chain(conversation, 10, content="apples")
     with monkeypatch.context() as patch:
-        patch.setattr(SearchPiece.objects, "bulk_create", _die)
+        patch.setattr(services, "insert_rows", _die)
         with pytest.raises(KeyboardInterrupt):
             index_due(limit=10)
     assert SearchPiece.objects.count() == 0

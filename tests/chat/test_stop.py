@@ -9,9 +9,8 @@ import pytest
 from django.conf import settings as configured
 from django.utils import timezone
 
-from chat.endings import ending
 from chat.models import Message, Turn
-from chat.services.stopping import close_stopped, request_stop, stop_turn
+from chat.services.stopping import close_stopped, ending, request_stop, stop_turn
 from chat.services.turn_requests import send_message
 from chat.streams.hub import hub
 from chat.streams.mirror import Mirror
@@ -38,6 +37,7 @@ def stopped(ref):
     return message
 
 
+@pytest.mark.row("F15")
 def test_while_streaming_the_text_so_far_is_kept_and_the_provider_closed(
     alice, conversation, script
 ):
@@ -58,6 +58,7 @@ def test_while_streaming_the_text_so_far_is_kept_and_the_provider_closed(
     assert UsageRecord.objects.get().outcome == "stopped"
 
 
+@pytest.mark.row("F15")
 def test_while_connecting_there_is_no_text_and_the_provider_is_closed(alice, conversation, script):
     """F15: also while connecting."""
     gate = Gate()
@@ -73,6 +74,7 @@ def test_while_connecting_there_is_no_text_and_the_provider_is_closed(alice, con
     assert script.closed_early == 1
 
 
+@pytest.mark.row("F15")
 def test_while_backing_off_the_provider_is_not_asked_again(alice, conversation, script):
     """F15: also while backing off."""
     script(ProviderBusy(retry_after=20))
@@ -140,6 +142,7 @@ def test_the_first_reason_counts_and_a_second_stop_changes_nothing(alice, conver
     assert turn_row(started.ref).stop_reason == "person"
 
 
+@pytest.mark.row("F15")
 def test_the_checkpoint_alone_brings_the_stop(alice, conversation, script, settings):
     """Without a nudge and without Redis: within a second."""
     gate = Gate()
@@ -153,6 +156,7 @@ def test_the_checkpoint_alone_brings_the_stop(alice, conversation, script, setti
     assert script.closed_early == 1
 
 
+@pytest.mark.row("F15")
 @needs.redis
 def test_a_stop_from_another_process_reaches_the_owner_through_redis(
     alice, conversation, script, settings
@@ -218,10 +222,10 @@ def test_a_provider_that_swallows_a_cancel_is_cancelled_again(
     assert lost == ["a cancel"]
 
 
+@pytest.mark.row("A6")
 def test_strangers_and_unknown_messages_are_not_found_and_the_turn_goes_on(
     alice, charlie, conversation, script
 ):
-    """A6"""
     gate = Gate()
     script(TextDelta("Some "), gate, TextDelta("text"), Finished("stop", Usage(5, 2)))
     started = send_message(alice, conversation.id, content="Hi")

@@ -248,8 +248,8 @@ def test_what_changes_while_the_model_writes_is_not_kept(alice, outgrown, script
     assert not Summary.objects.exists()
 
 
+@pytest.mark.row("G4")
 def test_a_deleted_conversation_takes_its_summaries_along(alice, outgrown, script):
-    """G4."""
     say(alice, outgrown, script)
     summed_up(script)
     covered = Message.objects.get(conversation=outgrown, position=5)
@@ -305,6 +305,7 @@ def test_switched_off_nothing_is_asked(alice, outgrown, script, settings):
     assert len(script.requests) == 1
 
 
+@pytest.mark.row("T7")
 def test_of_two_jobs_that_saw_the_same_one_takes_it_on(alice, outgrown, script):
     """T7."""
     say(alice, outgrown, script)

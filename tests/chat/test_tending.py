@@ -71,6 +71,7 @@ async def look(tender, clock, *, after=0.0):
         await tender.look()
 
 
+@pytest.mark.row("F1")
 async def test_a_turn_that_does_not_move_for_thirty_seconds_is_interrupted(left, clock):
     tender = Tender("server-alive", {})
 
@@ -180,6 +181,7 @@ async def test_a_turn_that_cannot_be_closed_keeps_no_other_from_being_closed(
     assert [await status(bad), await status(left)] == ["running", "interrupted"]
 
 
+@pytest.mark.row("F1")
 async def test_what_servers_left_is_closed_at_once_before_the_only_server_serves(left):
     """Without Redis; a command's turns go by the beat."""
     await Tender("server-new", {}).close_what_servers_left()
@@ -203,6 +205,7 @@ async def test_a_turn_that_ended_meanwhile_is_not_ended_again(left):
     assert await in_thread(UsageRecord.objects.count)() == 1
 
 
+@pytest.mark.row("F1")
 @needs.redis
 async def test_the_text_comes_from_redis_where_it_has_more_than_the_checkpoint(
     left, not_launched, monkeypatch
@@ -262,6 +265,7 @@ async def test_the_end_made_for_another_is_like_the_one_it_would_have_made(
     assert (record.model, record.answered_by, record.input_price) == ("echo", "second", 9)
 
 
+@pytest.mark.row("F1")
 async def test_a_killed_stateless_turn_is_settled_by_how_much_was_said(
     alice, model, not_launched, clock
 ):
@@ -279,6 +283,7 @@ async def test_a_killed_stateless_turn_is_settled_by_how_much_was_said(
     assert (record.completion_tokens, record.estimated) == (100, True)
 
 
+@pytest.mark.row("F1")
 def test_the_conversation_goes_on_after_its_turn_was_closed(alice, conversation, script):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "launch", lambda _job, _start: None)

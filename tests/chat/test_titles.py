@@ -88,9 +88,10 @@ def test_a_title_that_a_person_set_is_not_asked_for(alice, conversation, script)
     assert len(script.requests) == 1
 
 
+@pytest.mark.row("A8")
 @pytest.mark.parametrize("deleted", [False, True])
 def test_what_a_person_does_meanwhile_stands(alice, answered, script, deleted):
-    """A8: nothing is written back."""
+    """Nothing is written back."""
     gate = Gate()
     script(TextDelta("Tyres"), gate, Finished("stop"))
     job = threading.Thread(target=titles.write_titles)
@@ -198,6 +199,7 @@ def test_a_model_that_takes_too_long_is_stopped(answered, script, settings):
     until(lambda: not Turn.objects.running().exists(), "the turn was stopped")
 
 
+@pytest.mark.row("T7")
 def test_a_job_twice_at_once_asks_once(answered, script):
     """T7."""
     gate = Gate()
@@ -250,10 +252,10 @@ def test_the_model_for_titles_is_asked_where_one_is_set(answered, script, settin
     assert named(answered) == ("Tyres", "auto")
 
 
+@pytest.mark.row("A7")
 def test_what_is_said_to_a_model_of_ones_own_goes_to_no_other(
     alice, conversation, model, script, settings
 ):
-    """A7."""
     make_model("small")
     settings.TITLE_MODEL = "small"
     ChatModel.objects.filter(pk=model.pk).update(owner=alice.user)

@@ -250,8 +250,8 @@ def test_a_round_that_was_refused_before_it_began_costs_nothing(
     assert not record.estimated
 
 
+@pytest.mark.row("P7")
 def test_a_turn_without_tools_hands_calls_through_and_runs_nothing(alice, conversation, script):
-    """P7"""
     script(call(), Finished("tool_calls"))
 
     events, message = answer(alice, conversation)

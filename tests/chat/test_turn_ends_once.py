@@ -6,6 +6,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import pytest
+
 from chat.models import Conversation, Message, Turn
 from chat.services.conversations import delete_conversation
 from chat.services.messages import delete_message
@@ -47,6 +49,7 @@ def everything_at_once(alice, ref, gate, *more):
     )
 
 
+@pytest.mark.row("T5")
 def test_all_ends_at_once_are_one_end(alice, model, script):
     # In one test: on PostgreSQL emptying the tables takes longer than a round.
     for _ in range(ROUNDS):
@@ -86,8 +89,9 @@ def all_ends_at_once(alice, conversation, script):
     assert end.is_end
 
 
+@pytest.mark.row("A8", "T5")
 def test_a_deletion_among_them_leaves_no_reader_and_no_row(alice, model, script):
-    """A8: gone, hold settled, readers told."""
+    """Gone, hold settled, readers told."""
     for number in range(ROUNDS):
         conversation = Conversation.objects.create(owner=alice.user, model=model.name)
         a_deletion_among_all(alice, conversation, script, whole=bool(number % 2))
@@ -124,6 +128,7 @@ def a_deletion_among_all(alice, conversation, script, *, whole):
         assert conversation.message_count == conversation.messages.count() == 1
 
 
+@pytest.mark.row("T5")
 def test_the_owner_that_comes_second_gives_its_readers_the_first_end(alice, conversation, script):
     """Somebody else ended the row while the owner was still writing."""
     gate = Gate()
@@ -160,6 +165,7 @@ def test_a_slow_reader_of_a_deleted_turn_gets_its_end_and_nothing_after_it(
     assert events[-1]["code"] == "not_found"
 
 
+@pytest.mark.row("F3")
 def test_a_task_cancelled_by_a_stranger_is_not_a_complete_answer(alice, conversation, script):
     """F3: a cancel that nobody asked for is a failure."""
     script(TextDelta("Half"), asyncio.CancelledError())

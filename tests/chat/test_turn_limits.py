@@ -26,6 +26,7 @@ def begin(alice, model, script):
     return send_message(alice, conversation.id, content="Hi").ref, gate
 
 
+@pytest.mark.row("E5")
 def test_one_more_than_may_run_at_once_is_refused_and_leaves_nothing(
     alice, model, script, settings
 ):
@@ -86,6 +87,7 @@ def taken_by(places, person, of=100):
     )
 
 
+@pytest.mark.row("R6")
 def test_whoever_takes_all_places_they_can_leaves_room_for_others():
     """R6: above 80 % each has a share."""
     places, first, second = Places(), uuid4(), uuid4()
@@ -106,6 +108,7 @@ def test_the_last_places_are_shared_by_all_who_are_there():
     assert taken_by(places, uuid4()) == 16
 
 
+@pytest.mark.row("R6")
 def test_who_is_over_their_share_is_told_to_wait_and_somebody_else_begins(
     alice, charlie, model, script, settings, monkeypatch
 ):
@@ -167,10 +170,10 @@ def test_where_a_plan_refuses_too_the_plan_is_named(
     assert not Message.objects.exists()
 
 
+@pytest.mark.row("R3")
 def test_turns_a_minute_are_limited_over_all_ways_to_begin_one(
     alice, conversation, script, settings, monkeypatch
 ):
-    """R3"""
     monkeypatch.setitem(settings.RATES, "turns_user", [(2, 60)])
     script(Finished("stop"))
     read(send_message(alice, conversation.id, content="Hi").ref)

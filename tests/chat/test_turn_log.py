@@ -123,7 +123,7 @@ def test_a_snapshot_replaces_everything_up_to_its_number():
         ("snapshot", 10),
     ]
     assert [(event.type, event.seq) for event in log.after(9)] == [("chat_chunk", 10)]
-    assert (log.content, log.thoughts) == ("the whole text!", "why")
+    assert (log.content, log.reasoning) == ("the whole text!", "why")
 
 
 async def everything(log, started):

@@ -92,6 +92,7 @@ async def test_forty_events_cut_after_each_of_them_and_resumed_give_the_same_byt
     assert [found == expected, again == expected] == [True, True]
 
 
+@pytest.mark.row("E8")
 async def test_a_thousand_random_joins_lose_and_repeat_nothing(redis, turn):
     """E8: the seam between replay and live."""
     ref, start = turn

@@ -12,6 +12,8 @@ from chat.streams.events import TurnRef
 from chat.streams.hub import Hub
 from chat.streams.log import TurnLog
 
+pytestmark = pytest.mark.row("R7")
+
 
 @pytest.fixture
 def hub():

@@ -25,6 +25,7 @@ def rows(conversation):
     )
 
 
+@pytest.mark.row("T4")
 def test_a_send_while_a_turn_runs_is_a_conflict_and_writes_nothing(alice, conversation, script):
     gate = Gate()
     script(gate, TextDelta("Hello"), Finished("stop"))
@@ -41,6 +42,7 @@ def test_a_send_while_a_turn_runs_is_a_conflict_and_writes_nothing(alice, conver
     assert read(first.ref)[-1]["message"]["content"] == "Hello"
 
 
+@pytest.mark.row("T4")
 def test_of_ten_sends_at_once_one_runs_and_the_others_are_conflicts(alice, conversation, script):
     gate = Gate()
     script(gate, TextDelta("Hello"), Finished("stop"))

@@ -13,6 +13,8 @@ from tests.chat.conftest import read
 
 TEXT = "A sentence of some length, so that there is something to count. " * 4
 
+pytestmark = pytest.mark.row("F13")
+
 
 def charged(alice, conversation, script, usage, *before):
     script(*before, TextDelta(TEXT), Finished("stop", usage))

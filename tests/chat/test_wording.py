@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chat.turns.wording import cleaned_title, first_words
+from chat.services.wording import cleaned_title, first_words
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,7 @@ def test_a_title_is_cleaned(text, title):
     assert len(title) <= 80
 
 
+@pytest.mark.row("R4")
 @pytest.mark.parametrize("piece", ["[", "[a](", "*", "《", "\n", "a "])
 def test_cleaning_is_linear(piece):
     """R4: what takes longer with its square would not end here."""

@@ -13,10 +13,12 @@ FORGED = {
 }
 
 
+@pytest.mark.row("R2")
 def test_without_trusted_proxies_headers_are_ignored():
     assert client_address({"REMOTE_ADDR": "203.0.113.9", **FORGED}) == "203.0.113.9"
 
 
+@pytest.mark.row("R2")
 def test_the_first_untrusted_hop_from_the_right_counts(settings):
     settings.TRUSTED_PROXIES = ["10.0.0.0/8", "192.168.1.5"]
     meta = {
@@ -27,6 +29,7 @@ def test_the_first_untrusted_hop_from_the_right_counts(settings):
     assert client_address(meta) == "203.0.113.9"
 
 
+@pytest.mark.row("R2")
 def test_an_untrusted_peer_cannot_say_who_it_is(settings):
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
 
@@ -40,6 +43,7 @@ def test_only_trusted_hops_leave_the_last_of_them(settings):
     assert client_address(meta) == "10.0.0.7"
 
 
+@pytest.mark.row("R2")
 def test_rubbish_in_the_header_ends_the_walk(settings):
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
     meta = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.9, <script>"}
@@ -57,6 +61,7 @@ def test_a_scope_is_read_like_a_request(settings):
     assert client_address(scope) == "2001:db8::1"
 
 
+@pytest.mark.row("R2")
 @pytest.mark.parametrize(
     ("address", "key"),
     [
@@ -74,6 +79,7 @@ def test_a_household_is_one_key(address, key):
     assert address_key(address) == key
 
 
+@pytest.mark.row("R11")
 def test_loopback_behind_a_proxy_is_not_direct():
     """R11: behind a proxy on the same host everyone is loopback."""
     assert is_direct_loopback({"REMOTE_ADDR": "127.0.0.1"})
@@ -81,7 +87,8 @@ def test_loopback_behind_a_proxy_is_not_direct():
     assert not is_direct_loopback({"REMOTE_ADDR": "203.0.113.9"})
 
 
+@pytest.mark.row("R11", "S20")
 @pytest.mark.parametrize("name", ["CF_CONNECTING_IP", "X_FORWARDED_PROTO", "X_CLIENT_IP"])
 def test_whatever_a_proxy_adds_shows_that_there_is_one(name):
-    """R11, S20: some tell the address under names of their own, or the scheme alone."""
+    """R11: some tell the address under names of their own, or the scheme alone."""
     assert not is_direct_loopback({"REMOTE_ADDR": "127.0.0.1", f"HTTP_{name}": "203.0.113.9"})

@@ -63,12 +63,14 @@ def test_an_answer_leaves_the_view_rendered():
     assert json.loads(answer.content) == {"text": " 你好 "}
 
 
+@pytest.mark.row("I10")
 @pytest.mark.parametrize("raw", [b"", b"null", b"[]", b"3", b'"text"', b"{", b"{} {}"])
 def test_only_an_object_is_an_object(raw):
     """I10: arrays, scalars, null or no body are `invalid`."""
     assert code_of(post(raw)) == (400, "invalid")
 
 
+@pytest.mark.row("I8")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -94,6 +96,7 @@ def test_length_counts_code_points():
     assert post({"text": "😀" * 6}).status_code == 400
 
 
+@pytest.mark.row("I9")
 @pytest.mark.parametrize(
     "kind",
     [
@@ -110,7 +113,6 @@ def test_length_counts_code_points():
     ],
 )
 def test_only_json_in_utf8_is_taken(kind):
-    """I9."""
     assert code_of(post(b'{"text": "ok"}', content_type=kind)) == (415, "unsupported_media_type")
 
 
@@ -121,6 +123,7 @@ def test_utf8_may_be_named(kind):
     assert post({"text": "ok"}, content_type=kind).status_code == 201
 
 
+@pytest.mark.row("I9")
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "x"])
 def test_encoded_bodies_are_refused(encoding):
     """I9: `Content-Encoding` 415."""
@@ -129,9 +132,10 @@ def test_encoded_bodies_are_refused(encoding):
     assert code_of(answer) == (415, "unsupported_media_type")
 
 
+@pytest.mark.row("A5")
 @pytest.mark.parametrize("query", ["ordering=text", "ordering=", "cursor=x", "text=a&ordering=a"])
 def test_an_order_or_a_page_of_what_has_none_is_invalid(query):
-    """A5, I6."""
+    """I6."""
     request = factory.post(
         f"/echo?{query}", data=b'{"text": "ok"}', content_type="application/json"
     )
@@ -160,8 +164,9 @@ class FailingView(ApiView):
         raise self.failure
 
 
+@pytest.mark.row("G3")
 def test_a_bug_tells_nothing_but_its_request(caplog):
-    """G3: 5xx answers hold `request_id` and nothing of code, paths or SQL."""
+    """5xx answers hold `request_id` and nothing of code, paths or SQL."""
     request: Any = factory.post("/echo", data=b"{}", content_type="application/json")
     request.request_id = "request-1234"
 
@@ -210,6 +215,7 @@ def test_a_stranger_who_may_not_is_asked_to_sign_in():
     assert answer["WWW-Authenticate"] == "Bearer"
 
 
+@pytest.mark.row("R3")
 def test_anonymous_calls_are_counted_by_address(settings):
     """R3: those that end in 401 count too."""
     settings.RATES = {**settings.RATES, "api_anonymous": [(2, 60)]}
@@ -218,6 +224,7 @@ def test_anonymous_calls_are_counted_by_address(settings):
     assert post({"text": "ok"}).status_code == 429
 
 
+@pytest.mark.row("R3")
 def test_people_are_counted_apart_from_their_address(settings):
     settings.RATES = {**settings.RATES, "api_user": [(1, 60)], "api_anonymous": [(0, 60)]}
 
@@ -240,9 +247,10 @@ def test_the_only_parser_is_the_strict_one(settings):
     assert EchoView.parser_classes == [StrictJSONParser]
 
 
+@pytest.mark.row("G3")
 @pytest.mark.parametrize("length", [101, 10_000])
 def test_no_answer_repeats_a_long_input(length):
-    """G3: no answer repeats over 100 characters of input."""
+    """No answer repeats over 100 characters of input."""
 
     class Choice(serializers.Serializer[Any]):
         text = serializers.ChoiceField(["a"])

@@ -26,8 +26,8 @@ def test_the_same_text_is_never_the_same_twice():
     assert encrypt("x", context=ROW) != encrypt("x", context=ROW)
 
 
+@pytest.mark.row("K5")
 def test_a_copy_in_another_row_does_not_open():
-    """K5"""
     token = encrypt("sk", context=ROW)
 
     with pytest.raises(Undecryptable):
@@ -71,9 +71,9 @@ def test_the_refusal_says_nothing_secret():
     assert token not in str(refusal.value)
 
 
+@pytest.mark.row("K12")
 @pytest.mark.parametrize("keys", [[], [""], ["short"], [OLD, "short"]])
 def test_short_and_missing_secrets_are_refused(settings, keys):
-    """K12"""
     settings.ENCRYPTION_KEYS = keys
 
     with pytest.raises(ImproperlyConfigured):

@@ -70,6 +70,7 @@ def test_what_runs_on_commit_may_write_too(row):
     assert (row.title, row.epoch) == ("After", 9)
 
 
+@pytest.mark.row("F7")
 def test_fifty_writers_at_once_all_get_their_turn(row):
     """F7: no "database is locked"."""
 
@@ -78,6 +79,19 @@ def test_fifty_writers_at_once_all_get_their_turn(row):
             return Conversation.objects.filter(pk=row.pk).update(title="After")
 
     assert all_at_once([write] * 50) == [1] * 50
+
+
+@pytest.mark.row("F7")
+def test_whoever_reads_first_is_not_refused_when_it_writes(row):
+    """F7: like two processes, which do not queue for one another: SQLite would refuse all but one
+    of those that begin as readers, at once."""
+
+    def write():
+        with transaction.atomic():
+            read = Conversation.objects.get(pk=row.pk)
+            return Conversation.objects.filter(pk=row.pk).update(title=f"{read.title}.")
+
+    assert all_at_once([write] * 20) == [1] * 20
 
 
 async def test_work_runs_in_another_thread_and_gives_its_connection_back(row):
@@ -113,14 +127,15 @@ def ask(sql: str) -> object:
         return cursor.fetchone()[0]
 
 
+@pytest.mark.row("I11")
 def test_a_query_that_takes_too_long_is_ended_and_told(row):
-    """I11"""
     with pytest.raises(Unavailable, match="too long"), bounded_query(0.05):
         ask(ENDLESS)
 
     assert ask("SELECT 1") == 1
 
 
+@pytest.mark.row("I11")
 def test_a_bound_of_nothing_still_is_one(row):
     """I11: to PostgreSQL a timeout of 0 is none."""
     with pytest.raises(Unavailable), bounded_query(0):

@@ -82,6 +82,7 @@ OPEN_TO_ALL = [
 ]
 
 
+@pytest.mark.row("O3")
 @pytest.mark.parametrize("address", CLOSED_TO_OTHERS)
 def test_private_addresses_are_for_staff(address):
     """O3"""
@@ -89,6 +90,7 @@ def test_private_addresses_are_for_staff(address):
     assert may_reach(address, allow_private=True)
 
 
+@pytest.mark.row("O3", "O4")
 @pytest.mark.parametrize("address", CLOSED_TO_ALL)
 def test_some_addresses_are_for_nobody(address):
     """O3, O4"""
@@ -107,6 +109,7 @@ def test_a_scope_does_not_hide_an_address():
 
 
 class TestAtSave:
+    @pytest.mark.row("O3")
     @pytest.mark.parametrize(
         "host",
         [
@@ -135,6 +138,7 @@ class TestAtSave:
 
         assert list(refusal.value.errors or ()) == ["base_url"]
 
+    @pytest.mark.row("O5")
     @pytest.mark.parametrize(
         "url",
         [
@@ -190,11 +194,13 @@ class TestAtSave:
     def test_paths_that_are_allowed(self, path):
         check_url(f"https://8.8.8.8{path}", staff=False)
 
+    @pytest.mark.row("O5")
     @pytest.mark.parametrize("port", ["", ":80", ":443", ":1024", ":11434", ":65535"])
     def test_ports_that_are_allowed(self, port):
         """O5"""
         check_url(f"https://8.8.8.8{port}/v1", staff=False)
 
+    @pytest.mark.row("O5")
     def test_plain_http_is_for_staff(self, settings):
         """O5"""
         with pytest.raises(Invalid):
@@ -203,6 +209,7 @@ class TestAtSave:
         settings.ALLOW_PRIVATE_UPSTREAMS = True
         check_url("http://127.0.0.1:11434/v1", staff=False)
 
+    @pytest.mark.row("O3")
     def test_every_address_of_a_name_must_pass(self, monkeypatch):
         """O3"""
         monkeypatch.setattr(
@@ -230,6 +237,7 @@ class TestAtSave:
 
         check_url("https://example.org/v1", staff=False, resolve=False)
 
+    @pytest.mark.row("O5")
     @pytest.mark.parametrize("value", ["", "a b", "a\r\nX: y", "a\0", "ä"])
     def test_what_would_break_a_header_is_refused(self, value):
         """O5"""
@@ -238,6 +246,7 @@ class TestAtSave:
 
 
 class TestAtConnect:
+    @pytest.mark.row("O2")
     async def test_a_literal_address_is_judged(self, listener):
         """O2: a custom resolver alone would not be asked for it."""
         with pytest.raises(aiohttp.ClientConnectorError) as failure:
@@ -246,6 +255,7 @@ class TestAtConnect:
         assert isinstance(failure.value.os_error, ForbiddenAddress)
         assert listener.requests == []
 
+    @pytest.mark.row("O2")
     async def test_a_name_is_judged_by_what_it_resolves_to_now(self, listener, monkeypatch):
         """O2: public when it was saved, loopback when it is used."""
         answers = {"rebind.test": ["8.8.8.8"]}
@@ -258,6 +268,7 @@ class TestAtConnect:
 
         assert listener.requests == []
 
+    @pytest.mark.row("O3")
     async def test_one_bad_address_spoils_a_name(self, listener, monkeypatch):
         """O3"""
         monkeypatch.setattr(
@@ -269,6 +280,7 @@ class TestAtConnect:
 
         assert listener.requests == []
 
+    @pytest.mark.row("O4")
     async def test_metadata_stays_closed_to_staff(self):
         """O4"""
         with pytest.raises(aiohttp.ClientConnectorError):
@@ -278,6 +290,7 @@ class TestAtConnect:
         assert await _get(f"http://127.0.0.1:{listener.port}/", allow_private=True) == 200
         assert await _get(f"http://localhost:{listener.port}/", allow_private=True) == 200
 
+    @pytest.mark.row("O7")
     async def test_proxies_netrc_and_cookies_are_off(self, listener, monkeypatch, tmp_path):
         """O7"""
         netrc = tmp_path / "netrc"
@@ -300,17 +313,20 @@ class TestAtConnect:
 class TestEncryption:
     """O11: verification is always on; authorities can be added, none removed."""
 
+    @pytest.mark.row("O11")
     async def test_a_self_signed_server_is_refused(self, tls_listener, settings):
         settings.UPSTREAM_CA_FILE = ""
 
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
             await _get(f"https://localhost:{tls_listener.port}/", allow_private=True)
 
+    @pytest.mark.row("O11")
     async def test_an_authority_of_the_deployment_is_believed(self, tls_listener, settings):
         settings.UPSTREAM_CA_FILE = str(tls_listener.certificate)
 
         assert await _get(f"https://localhost:{tls_listener.port}/", allow_private=True) == 200
 
+    @pytest.mark.row("O11")
     def test_the_usual_authorities_stay(self, tls_listener, settings):
         settings.UPSTREAM_CA_FILE = ""
         usual = outbound.tls_context().cert_store_stats()["x509_ca"]

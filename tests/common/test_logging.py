@@ -36,6 +36,7 @@ def lines(logs: io.StringIO) -> list[str]:
     return logs.getvalue().splitlines()
 
 
+@pytest.mark.row("G2")
 def test_text_from_outside_starts_no_line(logs):
     """G2: username `a\\nERROR x`."""
     logging.getLogger("test").warning("Hello %s", FORGED)
@@ -46,8 +47,9 @@ def test_text_from_outside_starts_no_line(logs):
     assert "\x1b" not in logs.getvalue()
 
 
+@pytest.mark.row("G1")
 def test_a_bug_shows_its_place_and_no_values(logs):
-    """G1: reports carry no frame locals."""
+    """Reports carry no frame locals."""
     password = "hunter-" + "2" * 8
     try:
         len(password) / 0
@@ -58,9 +60,24 @@ def test_a_bug_shows_its_place_and_no_values(logs):
     assert password not in logs.getvalue()
 
 
+@pytest.mark.row("G1", "K4")
+def test_no_line_holds_a_key_whoever_wrote_it(logs):
+    """In the text, in a field, in the message of an exception."""
+    key = "parley-" + "Canary" * 8
+    try:
+        {}[key]
+    except KeyError:
+        logging.getLogger("test").exception("A bug of %s", key)
+    structlog.get_logger("test").warning(key, word=key, **{"sk-" + "Canary" * 4: {"deep": [key]}})
+
+    assert "parley-…" in logs.getvalue()
+    assert "Canary" not in logs.getvalue()
+
+
+@pytest.mark.row("G1", "G2")
 @pytest.mark.django_db(transaction=True)
 async def test_a_request_is_one_line_without_its_secrets(logs):
-    """G1: no query, no header, no body; the request's id is there."""
+    """No query, no header, no body; the request's id is there."""
     request = Request(
         "POST",
         "/api/v1/auth/login?token=canary-query",
@@ -80,6 +97,7 @@ async def test_a_request_is_one_line_without_its_secrets(logs):
     assert "canary" not in logs.getvalue()
 
 
+@pytest.mark.row("G2")
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
     [
@@ -107,6 +125,7 @@ async def test_what_is_answered_before_django_is_one_line_too(
     assert "canary" not in logs.getvalue()
 
 
+@pytest.mark.row("G1", "G2")
 async def test_a_handshake_that_is_refused_is_one_line(logs):
     socket = Socket("/ws/nothing", extensions={"websocket.http.response": {}})
 
@@ -146,8 +165,9 @@ def outage(error: Exception, *, at: float) -> logging.LogRecord:
     return record
 
 
+@pytest.mark.row("G2")
 def test_an_outage_of_redis_is_a_line_a_minute(logs):
-    """G2: channels_redis writes a traceback a second."""
+    """The library writes a traceback a second."""
     quiet = OneLineAnOutage()
     records = [outage(RedisAway("secret"), at=1_000 + second) for second in range(121)]
 
@@ -158,8 +178,9 @@ def test_an_outage_of_redis_is_a_line_a_minute(logs):
     assert not any(record.exc_info for record in passed)
 
 
+@pytest.mark.row("G2")
 def test_celery_is_quiet_about_outages_too(logs):
-    """G2: its worker writes two lines every two seconds, and wants no traceback for it."""
+    """Its worker writes two lines every two seconds, and wants no traceback for it."""
     text = "consumer: Cannot connect to %s: %s.\n%s\n"
     told = ("redis://:**@127.0.0.1:9/3", OperationalError("secret"), "Trying again")
     logger = logging.getLogger("celery.worker.consumer.consumer")

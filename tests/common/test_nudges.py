@@ -100,6 +100,7 @@ async def test_one_channel_hears_for_all_and_goes_with_the_last(layer):
             await asyncio.sleep(0)
 
 
+@pytest.mark.row("F4")
 async def test_a_layer_that_is_away_is_joined_when_it_is_back(layer, monkeypatch):
     """F4."""
     monkeypatch.setattr(nudges, "_RETRY_SECONDS", 0.01)

@@ -59,8 +59,9 @@ def test_every_row_comes_once_there_and_back():
     assert [found["ids"] for found in reversed(back)] == [found["ids"] for found in there]
 
 
+@pytest.mark.row("S13")
 def test_links_begin_with_the_public_address(settings):
-    """S13: never with what the request says."""
+    """Never with what the request says."""
     settings.PUBLIC_URL = "https://chat.example.com"
 
     link = page({"limit": "2", "q": "a b&c"})["next"]
@@ -70,6 +71,7 @@ def test_links_begin_with_the_public_address(settings):
     assert parse_qs(urlsplit(link).query)["limit"] == ["2"]
 
 
+@pytest.mark.row("I6")
 @pytest.mark.parametrize(
     "cursor",
     [
@@ -87,6 +89,7 @@ def test_a_made_up_cursor_is_invalid(cursor):
         page({"cursor": cursor})
 
 
+@pytest.mark.row("I6")
 @pytest.mark.parametrize(
     "other", [{"path": "/api/v1/others"}, {"user": BOB}, {"ordering": "codename"}]
 )
@@ -97,6 +100,7 @@ def test_a_cursor_of_another_list_caller_or_order_is_invalid(other):
         page({"limit": "2", "cursor": cursor}, **other)
 
 
+@pytest.mark.row("I6")
 def test_a_changed_cursor_is_invalid():
     cursor = cursor_of(page({"limit": "2"})["next"])
     digit = "0" if cursor[3] != "0" else "1"

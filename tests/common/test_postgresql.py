@@ -35,6 +35,7 @@ def ask(wrapper: DatabaseWrapper) -> int:
     return pid
 
 
+@pytest.mark.row("F5")
 def test_one_dead_connection_drops_the_idle_others_without_waiting(wrapper, monkeypatch):
     pool = wrapper.pool
     assert pool is not None

@@ -19,6 +19,7 @@ def asked(text: str) -> Request:
     return Request(RequestFactory().get(f"/list?{text}"))
 
 
+@pytest.mark.row("I7")
 @pytest.mark.parametrize(
     "value", ["0", "101", "-1", "1e2", "", "x", "1" + "0" * 30, "\u0665", " 5", "+5"]
 )
@@ -46,9 +47,10 @@ def test_booleans_are_read():
     assert query.boolean(asked(""), "archived") is None
 
 
+@pytest.mark.row("A5")
 @pytest.mark.parametrize("value", ["user__password", "-id;x", "a.b", "' OR 1=1", "", "%00"])
 def test_only_listed_values_are_values(value):
-    """A5: an allow-list, nothing else."""
+    """An allow-list, nothing else."""
     with pytest.raises(Invalid):
         query.choice(asked(f"ordering={value}"), "ordering", ("title", "-title"))
 
@@ -65,6 +67,7 @@ def test_ids_are_read():
     assert query.uuid(asked(f"branch={found}"), "branch") == UUID(found)
 
 
+@pytest.mark.row("I7")
 @pytest.mark.parametrize(
     "text",
     [
@@ -90,9 +93,9 @@ def test_days_are_inclusive_and_have_a_default():
     assert query.days(asked("from=2030-06-15"), today=TODAY) == (TODAY, TODAY)
 
 
+@pytest.mark.row("I11")
 @pytest.mark.parametrize("value", ["", "%20", "a" * 201, "%00"])
 def test_search_takes_1_to_200_characters(value):
-    """I11."""
     with pytest.raises(Invalid):
         query.search(asked(f"q={value}"))
 

@@ -11,7 +11,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from common import rates, windows
+from common import rate_windows, rates
 from common.errors import RateLimited
 
 
@@ -28,6 +28,7 @@ def passes(_number: int) -> bool:
     return True
 
 
+@pytest.mark.row("R1")
 def test_fifty_at_once_pass_a_limit_of_ten_exactly_ten_times(ten_a_minute):
     """R1: counters are atomic."""
     with ThreadPoolExecutor(50) as pool:
@@ -36,6 +37,7 @@ def test_fifty_at_once_pass_a_limit_of_ten_exactly_ten_times(ten_a_minute):
     assert passed.count(True) == 10
 
 
+@pytest.mark.row("R1", "R3")
 def test_the_refusal_says_how_long_to_wait(ten_a_minute):
     for number in range(10):
         passes(number)
@@ -74,6 +76,7 @@ def test_what_is_cleared_starts_anew(ten_a_minute):
     assert passes(0)
 
 
+@pytest.mark.row("R3")
 def test_without_redis_the_process_counts(ten_a_minute, settings):
     """R3: store down: in-process counters still bite."""
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
@@ -83,10 +86,11 @@ def test_without_redis_the_process_counts(ten_a_minute, settings):
     assert passed.count(True) == 10
 
 
+@pytest.mark.row("R1")
 def test_a_window_moves_and_forgets_whom_it_has_not_seen(monkeypatch):
     clock = [1_000.0]
-    monkeypatch.setattr(windows.time, "monotonic", lambda: clock[0])
-    store = windows.Windows()
+    monkeypatch.setattr(rate_windows.time, "monotonic", lambda: clock[0])
+    store = rate_windows.MemoryWindows()
     assert store.take("one", 2, 60) == (True, 1, 0)
     clock[0] += 40
     assert store.take("one", 2, 60) == (True, 2, 40)
@@ -101,6 +105,7 @@ def test_a_window_moves_and_forgets_whom_it_has_not_seen(monkeypatch):
     assert store.reset() == 1
 
 
+@pytest.mark.row("F17")
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_clock_that_is_set_moves_no_window(ten_a_minute, hours):
     """F17: full for its minute, and no longer, whatever the wall clock says."""

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import pickle
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
+from kombu.exceptions import ContentDisallowed
+from kombu.serialization import loads
+from redis import Redis
 
 from common.serializer import JSONSerializer
 from config.celery import app
+from tests import needs
+
+pytestmark = pytest.mark.row("D3")
 
 
 class Trap:
@@ -24,6 +32,38 @@ def test_a_forged_pickle_is_rejected():
         JSONSerializer().loads(pickle.dumps(Trap()))
 
     assert not Path("/tmp/parley-was-here").exists()  # noqa: S108
+
+
+@needs.redis
+def test_one_that_is_planted_in_redis_is_rejected():
+    cache.set("planted", "value")
+    with Redis.from_url(settings.REDIS_URL) as store:
+        (key,) = store.keys("*planted*")
+        store.set(key, pickle.dumps(Trap()))
+
+    with pytest.raises(ValueError, match=r"."):
+        cache.get("planted")
+    assert not Path("/tmp/parley-was-here").exists()  # noqa: S108
+
+
+def test_one_among_the_jobs_is_rejected():
+    forged = base64.b64encode(pickle.dumps(Trap()))
+
+    with pytest.raises(ContentDisallowed):
+        loads(forged, "application/x-python-serialize", "binary", accept={"application/json"})
+    assert app.conf.accept_content == app.conf.result_accept_content == ["json"]
+
+
+def test_the_channel_layer_speaks_none():
+    kinds = {layer["BACKEND"] for layer in settings.CHANNEL_LAYERS.values()}
+
+    assert kinds <= {
+        "channels.layers.InMemoryChannelLayer",
+        "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "channels_redis.core.RedisChannelLayer",
+    }
+    for layer in settings.CHANNEL_LAYERS.values():
+        assert layer.get("CONFIG", {}).get("serializer_format", "msgpack") in {"msgpack", "json"}
 
 
 @pytest.mark.parametrize("value", ["text", 5, 1.5, True, None, {"a": [1]}, ["x"]])

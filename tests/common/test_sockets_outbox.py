@@ -10,6 +10,8 @@ import pytest
 from common import pulse
 from common.sockets.outbox import EASY_BYTES, Outbox
 
+pytestmark = pytest.mark.row("W6")
+
 
 class Peer:
     """Takes what is sent while it is `reading`."""

@@ -10,11 +10,12 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from chat.models import Conversation, Message, Turn
+from chat.models import Conversation, Message, SearchPiece, Turn
 from common.db import write_transaction
 from common.statements import (
     Select,
     SelectWith,
+    delete,
     insert,
     insert_rows,
     update,
@@ -56,13 +57,30 @@ def test_an_update_of_nothing_brings_nothing(row):
     assert row.title == "Before"
 
 
+def test_only_rows_that_match_are_deleted(row):
+    other = Conversation.objects.create(owner=row.owner, title="Other", importing_at=None)
+    delete(Conversation, where={"id": row.pk, "title": "Other"})
+    delete(Conversation, where={"id": other.pk, "importing_at": None})
+
+    assert list(Conversation.objects.all()) == [row]
+
+
+def test_a_row_that_the_database_numbers_is_written_without_its_number(row):
+    columns = ("conversation", "message", "words")
+    insert_rows(SearchPiece, columns, [(row.pk, None, ["apples", "pears"])] * 3)
+
+    assert SearchPiece.objects.filter(conversation=row).values("id").distinct().count() == 3
+    delete(SearchPiece, where={"conversation": row.pk, "message": None})
+    assert not SearchPiece.objects.exists()
+
+
 def test_an_update_is_one_statement(row, django_assert_num_queries):
     with django_assert_num_queries(1):
         update_returning(Conversation, where={"id": row.pk}, raised={"epoch": 1})
 
 
+@pytest.mark.row("A5")
 def test_values_are_parameters_and_never_sql(row):
-    """A5"""
     evil = "'; DROP TABLE chat_conversation; -- %s"
 
     found = update_returning(Conversation, where={"id": row.pk}, changes={"title": evil})
@@ -71,6 +89,7 @@ def test_values_are_parameters_and_never_sql(row):
     assert found.title == evil
 
 
+@pytest.mark.row("R1")
 def test_raising_at_once_loses_nothing(row):
     """R1: counters are atomic."""
 

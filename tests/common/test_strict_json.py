@@ -26,6 +26,7 @@ def test_of_doubled_keys_the_last_counts():
     assert parse_json(b'{"a": 1, "a": 2}') == {"a": 2}
 
 
+@pytest.mark.row("I3", "I4")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -57,6 +58,7 @@ def test_anything_else_is_invalid(raw):
         parse_json(raw)
 
 
+@pytest.mark.row("I3")
 def test_ten_thousand_keys_are_the_limit():
     def keys(count: int) -> bytes:
         return b"{" + b",".join(b'"%d":0' % number for number in range(count)) + b"}"
@@ -73,6 +75,7 @@ def test_brackets_inside_text_do_not_count():
     assert parse_json(nested(32)) is not None
 
 
+@pytest.mark.row("R4")
 @pytest.mark.parametrize("unit", [b'"\\', b'"', b"\\", b'"a" ', b"["])
 def test_a_long_body_is_refused_in_linear_time(unit):
     """R4: no work grows faster than its input."""

@@ -5,9 +5,26 @@ from __future__ import annotations
 import pytest
 
 from common.errors import Invalid
-from common.text import check_json, check_text, clean, excerpt, heading, is_line, printable
+from common.text import (
+    bounded,
+    check_json,
+    check_text,
+    clean,
+    excerpt,
+    heading,
+    is_line,
+    printable,
+    without_secrets,
+)
+
+SECRETS = [
+    "parley-" + "Canary" * 8,
+    "sk-proj-" + "Canary_" * 4,
+    f"eyJ{'Canary' * 3}.eyJCanary2.x-_",
+]
 
 
+@pytest.mark.row("I4")
 @pytest.mark.parametrize("text", ["\x00", "a\ud800b", "\udfff"])
 def test_nul_and_half_pairs_are_refused(text):
     """I4: NUL and lone surrogates are `invalid`."""
@@ -15,6 +32,7 @@ def test_nul_and_half_pairs_are_refused(text):
         check_text(text)
 
 
+@pytest.mark.row("I4")
 @pytest.mark.parametrize(
     "value", [{"\ud800": 1}, {"a": [{"b": "\x00"}]}, ["\x00"], {"a": {"\x00": 1}}]
 )
@@ -31,10 +49,27 @@ def test_sound_text_comes_back_as_it_is():
     assert clean(text) == text
 
 
+@pytest.mark.row("I5")
 def test_cleaning_replaces_what_is_unsound_and_joins_whole_pairs():
     """I5: by replacement, and a pair written as two halves is one character."""
     assert clean("a\x00b\ud800c") == "a\ufffdb\ufffdc"
     assert clean("\ud83d\ude00") == "😀"
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_what_is_repeated_of_the_input_holds_no_key_and_no_token(secret):
+    """K4: of a key only its kind is left."""
+    for repeat in (without_secrets, bounded, excerpt):
+        told = repeat(f'There is no "{secret}", or {secret}.')
+
+        assert "Canary" not in told
+        assert told.startswith(f'There is no "{secret[:3]}')
+
+
+def test_a_word_that_is_short_is_no_key():
+    sentence = "parley-limit and sk-learn, eyJ.a.b, task-parley_1234567890123456"
+
+    assert without_secrets(sentence) == sentence
 
 
 def test_an_excerpt_has_at_most_a_hundred_characters():
@@ -100,6 +135,7 @@ def test_a_heading_is_one_line_of_what_is_seen(text, line):
     assert heading(text) == line
 
 
+@pytest.mark.row("R4")
 @pytest.mark.parametrize("piece", ["\u202e", "a\u202e ", "\u200d", " ", "a"])
 def test_making_a_heading_is_linear(piece):
     """R4: what takes longer with its square would not end here."""

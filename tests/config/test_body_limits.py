@@ -26,6 +26,7 @@ class Upload(Request):
         self.inbox.put_nowait({"type": "http.request", "body": body, "more_body": not last})
 
 
+@pytest.mark.row("I1")
 @pytest.mark.parametrize(
     ("path", "limit"),
     [
@@ -41,6 +42,7 @@ def test_each_kind_of_address_has_its_limit(path, limit):
     assert limit_of(path) == limit
 
 
+@pytest.mark.row("I1")
 @pytest.mark.parametrize("path", ["/api/v1/auth/login", "/nothing", "/", "/admin/login/"])
 async def test_a_body_without_end_is_cut_off(path, tmp_path, monkeypatch):
     """I1: chunked 1 GiB to any URL: ended by 2 x limit, no file in the temp folder."""
@@ -62,12 +64,14 @@ async def test_a_body_without_end_is_cut_off(path, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.row("I1")
 async def test_a_declared_length_over_the_limit_is_refused_at_once():
     request = Request("POST", "/api/v1/auth/login", headers={"Content-Length": str(1 << 40)})
 
     assert await request.begun() == 413
 
 
+@pytest.mark.row("I2")
 async def test_a_slow_body_ends_with_408(settings):
     """I2: 1 byte a second: closed."""
     settings.BODY_SECONDS = 0.05

@@ -27,6 +27,7 @@ def found() -> list[CheckMessage]:
     return [*checks.production(), *checks.encryption_keys(), *checks.single_user()]
 
 
+@pytest.mark.row("K12")
 def test_a_sound_production_has_nothing_to_say(settings):
     sound(settings)
 
@@ -48,6 +49,7 @@ UNFIT = [
 ]
 
 
+@pytest.mark.row("K12")
 @pytest.mark.parametrize(("setting", "value", "named"), UNFIT)
 def test_each_is_an_error_in_production(settings, setting, value, named):
     sound(settings)
@@ -61,6 +63,7 @@ def test_each_is_an_error_in_production(settings, setting, value, named):
     assert str(message.id).startswith("parley.E")
 
 
+@pytest.mark.row("K12")
 @pytest.mark.parametrize(("setting", "value", "named"), UNFIT[:-1])
 def test_each_is_a_warning_without(settings, setting, value, named):
     sound(settings)
@@ -74,6 +77,7 @@ def test_each_is_a_warning_without(settings, setting, value, named):
     assert str(message.id).startswith("parley.W")
 
 
+@pytest.mark.row("K12")
 @pytest.mark.parametrize("production", [True, False])
 @pytest.mark.parametrize("keys", [["short"], [""], ["e" * 40, "x" * 31]])
 def test_a_short_encryption_key_stops_every_start(settings, production, keys):
@@ -87,13 +91,14 @@ def test_a_short_encryption_key_stops_every_start(settings, production, keys):
 OUTSIDE = "https://chat.example.com"
 
 
+@pytest.mark.row("S20")
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("HOST", ANYWHERE), ("PUBLIC_URL", OUTSIDE), ("TRUSTED_PROXIES", ["127.0.0.1"])],
 )
 @pytest.mark.parametrize("password", ["", "given"])
 def test_a_single_user_without_password_stays_at_home(settings, setting, value, password):
-    """S20: start on 0.0.0.0 with SINGLE_USER and no password: refused."""
+    """Start on 0.0.0.0 with SINGLE_USER and no password: refused."""
     sound(settings)
     settings.SINGLE_USER = True
     settings.ADMIN_PASSWORD = password
@@ -114,8 +119,9 @@ def test_a_single_user_is_at_home_on_any_loopback(settings, host):
     assert found() == []
 
 
+@pytest.mark.row("S20")
 def test_a_single_user_names_the_hosts_that_are_served(settings):
-    """S20: DNS rebinding makes any web page the owner."""
+    """DNS rebinding makes any web page the owner."""
     sound(settings)
     settings.PRODUCTION = False
     settings.SINGLE_USER, settings.ADMIN_PASSWORD = True, "given"

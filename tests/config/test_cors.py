@@ -6,6 +6,8 @@ import pytest
 
 from tests.asgi import Request
 
+pytestmark = pytest.mark.row("X5")
+
 OURS = "https://app.example.com"
 
 

@@ -28,6 +28,7 @@ async def problem(request: Request) -> Any:
     return found
 
 
+@pytest.mark.row("W13")
 @pytest.mark.parametrize(
     "path", ["/nothing", "/api/v1/nothing", "/api/v1/info/", "/ws/chat", "/v1x", "/static/none.js"]
 )
@@ -48,15 +49,17 @@ async def test_a_wrong_method_is_a_problem(path):
     assert "GET" in request.headers["allow"]
 
 
+@pytest.mark.row("S13", "S20")
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", ""])
 async def test_a_foreign_host_is_refused(host):
-    """S13, S20: a name that is not ours is not served."""
+    """A name that is not ours is not served."""
     found = await problem(Request("GET", "/info", headers={"Host": host}))
 
     assert (found["status"], found["code"]) == (400, "invalid")
     assert "evil" not in json.dumps(found)
 
 
+@pytest.mark.row("I4")
 @pytest.mark.parametrize("path", ["/info", "/", "/docs", "/api/v1/users/me", "/nothing"])
 @pytest.mark.parametrize(
     "query", ["q=%00", "%00=1", "q=%FF", "q=%ED%A0%80", "a=1&%C3=2", "q=%f0%9f%98"]
@@ -68,8 +71,8 @@ async def test_a_query_that_is_no_sound_utf8_is_invalid(path, query):
     assert (found["status"], found["code"]) == (400, "invalid")
 
 
+@pytest.mark.row("I4")
 async def test_naked_bytes_in_a_query_are_looked_at_like_those_behind_percent_signs():
-    """I4."""
     for naked, status in [(b"q=\xff", 400), (b"q=\xed\xa0\x80", 400), ("q=é 😀".encode(), 200)]:
         request = Request("GET", "/info")
         request.scope["query_string"] = naked
@@ -87,14 +90,15 @@ async def test_orchestrators_may_ask_for_health_by_any_name():
     assert await request.begun() == 200
 
 
+@pytest.mark.row("I12")
 async def test_a_sane_request_id_is_kept():
-    """I12."""
     request = Request("GET", "/info", headers={"X-Request-ID": "abc-123_x.Y"})
     await request.read()
 
     assert request.headers["x-request-id"] == "abc-123_x.Y"
 
 
+@pytest.mark.row("I12")
 @pytest.mark.parametrize(
     "given", ["short", "a" * 65, "a" * 10_000, "line\nbreak", "semi;colon", ""]
 )
@@ -107,9 +111,9 @@ async def test_any_other_request_id_is_replaced(given):
     assert ID.fullmatch(request.headers["x-request-id"])
 
 
+@pytest.mark.row("X4")
 @pytest.mark.parametrize("path", ["/", "/info", "/nothing", "/admin/login/", "/docs", "/api/v1/x"])
 async def test_every_answer_has_the_security_headers(path):
-    """X4."""
     request = Request("GET", path, headers={"Accept": "text/html"})
     await request.read()
 
@@ -123,6 +127,7 @@ async def test_every_answer_has_the_security_headers(path):
     assert {"authorization", "cookie", "origin"} <= varies
 
 
+@pytest.mark.row("X4")
 @pytest.mark.parametrize(
     ("path", "status"), [("/info", 200), ("/static/parley/tokens.css", 200), ("/too-large", 413)]
 )
@@ -140,6 +145,7 @@ async def test_https_is_remembered_by_every_answer(settings, path, status):
     assert request.headers["cross-origin-opener-policy"] == "same-origin"
 
 
+@pytest.mark.row("X3")
 async def test_pages_get_the_strict_policy():
     """X3: as PAGES.md section 9 says."""
     request = Request("GET", "/", headers={"Accept": "text/html"})
@@ -152,9 +158,10 @@ async def test_pages_get_the_strict_policy():
     assert not re.search(r"<style|\sstyle=|\son\w+=", body)
 
 
+@pytest.mark.row("X3", "D2")
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 async def test_the_reference_runs_scripts_by_nonce_and_from_here(path):
-    """X3, D2: a nonce, nothing from elsewhere."""
+    """X3: a nonce, nothing from elsewhere."""
     request = Request("GET", path)
     body = (await request.read()).decode()
     policy = request.headers["content-security-policy"]
@@ -173,8 +180,8 @@ async def test_the_admin_is_found_without_its_slash():
     assert (request.status, request.headers["location"]) == (302, "/admin/")
 
 
+@pytest.mark.row("X3")
 async def test_the_admin_has_a_policy_of_its_own():
-    """X3."""
     request = Request("GET", "/admin/login/")
     await request.read()
     policy = request.headers["content-security-policy"]
@@ -193,15 +200,15 @@ async def test_problems_follow_the_language_of_the_caller():
     assert chinese["title"] == "这里什么都没有。"
 
 
+@pytest.mark.row("I4")
 async def test_a_nul_in_the_path_is_refused():
-    """I4."""
     found = await problem(Request("GET", "/api/v1/\x00"))
 
     assert found["status"] in {400, 404}
 
 
+@pytest.mark.row("E9")
 async def test_a_head_gets_headers_alone():
-    """E9."""
     request = Request("HEAD", "/info")
 
     await request.read()
@@ -229,8 +236,9 @@ async def test_info_says_what_clients_need():
     }
 
 
+@pytest.mark.row("S18")
 async def test_a_cross_site_form_is_a_problem():
-    """S18: Django's own refusal looks like ours."""
+    """Django's own refusal looks like ours."""
     form = b"username=a&password=b"
     request = Request(
         "POST",
@@ -247,6 +255,7 @@ async def test_a_cross_site_form_is_a_problem():
     assert (found["status"], found["code"]) == (403, "permission_denied")
 
 
+@pytest.mark.row("E9")
 async def test_a_head_of_a_stream_reads_none_of_it():
     """E9: HEAD on a stream's address gets a clean answer."""
     begun = []

@@ -7,7 +7,7 @@ import pytest
 from common import metrics
 from tests.asgi import Request
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.row("R11")]
 
 
 def from_loopback(**headers: str) -> Request:
@@ -27,6 +27,7 @@ async def test_a_direct_loopback_peer_may_read():
     assert "parley_event_loop_lag_seconds" in text
 
 
+@pytest.mark.row("R11")
 @pytest.mark.parametrize(
     "header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Forwarded-Host", "Via"]
 )

@@ -20,7 +20,7 @@ from common import purging
 from common.digests import digest
 from common.tasks import purge as purge_task
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.row("G5")]
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from sentry_sdk.transport import Transport
 from config import reports
 from tests.asgi import Request
 
+pytestmark = pytest.mark.row("G1")
+
 
 @pytest.fixture
 def sent(monkeypatch, settings):

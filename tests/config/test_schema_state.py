@@ -45,6 +45,7 @@ def test_they_belong_together():
     assert schema_state.state() == schema_state.State()
 
 
+@pytest.mark.row("F18")
 @pytest.mark.parametrize(
     ("change", "word"),
     [(forgotten, "schema_behind"), (lambda: applied("9999_drop_x_breaking"), "schema_ahead")],
@@ -63,6 +64,7 @@ async def test_a_mismatch_is_not_ready_and_named(change, word):
     assert (await ask("/health/live"))[0] == 200
 
 
+@pytest.mark.row("F18")
 async def test_beside_a_newer_version_that_only_added_the_old_one_goes_on():
     from asgiref.sync import sync_to_async  # noqa: PLC0415
 
@@ -86,6 +88,7 @@ def test_the_log_names_the_migrations_once_for_each_change(caplog):
     assert "again" in told[1]
 
 
+@pytest.mark.row("F18")
 def test_an_old_version_does_not_start_on_a_database_that_lost_something():
     applied("9999_drop_x_breaking")
 

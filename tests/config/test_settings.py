@@ -109,8 +109,9 @@ def test_an_empty_variable_is_none(read):
     assert found["problems"] == []
 
 
+@pytest.mark.row("K12")
 def test_secrets_rotate_with_fallbacks(read):
-    """K12: the first key signs, the others are still taken."""
+    """The first key signs, the others are still taken."""
     new, old = "n" * 40, "o" * 40
     found = read(
         "SECRET_KEY", "SECRET_KEY_FALLBACKS", "SIGNING_KEYS", "ENCRYPTION_KEYS",
@@ -128,12 +129,13 @@ def test_a_file_that_cannot_be_read_is_named(read):
     assert found["problems"] == ["SECRET_KEY"]
 
 
+@pytest.mark.row("S20")
 @pytest.mark.parametrize(
     ("host", "names"),
     [("0.0.0.0", {"localhost", "127.0.0.1", "[::1]"}), ("10.1.2.3", {"localhost", "10.1.2.3"})],  # noqa: S104
 )
 def test_hosts_in_development_are_loopback_and_this_one(read, host, names):
-    """S20: never any name."""
+    """Never any name."""
     found = read("ALLOWED_HOSTS", HOST=host)
 
     assert names <= set(found["ALLOWED_HOSTS"])
@@ -141,8 +143,8 @@ def test_hosts_in_development_are_loopback_and_this_one(read, host, names):
     assert "0.0.0.0" not in found["ALLOWED_HOSTS"]  # noqa: S104
 
 
+@pytest.mark.row("S17")
 def test_cookies_are_bound_to_their_host_on_https(read):
-    """S17."""
     names = ("SESSION_COOKIE_NAME", "SESSION_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY")
     https = read(*names, PUBLIC_URL="https://chat.example.com/")
     http = read(*names, PUBLIC_URL="http://localhost:8000")
@@ -238,12 +240,12 @@ def test_what_a_file_gives_is_not_handed_to_other_programs(tmp_path):
     assert ended.stdout.strip() == "[]"
 
 
+@pytest.mark.row("G1")
 @pytest.mark.parametrize(
     ("content", "line"),
     [(b"TIME_ZONE=UTC\nSECRET KEY=canary\n", "line 2"), (b"X=\xff\n", "cannot")],
 )
 def test_a_file_that_cannot_be_read_is_named_and_never_quoted(monkeypatch, tmp_path, content, line):
-    """G1"""
     monkeypatch.setattr(env, "problems", [])
     path = tmp_path / "settings.env"
     path.write_bytes(content)

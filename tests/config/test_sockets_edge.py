@@ -30,6 +30,7 @@ async def handshake(path: str, *, host: str = "testserver", **more: Any) -> list
     return sent
 
 
+@pytest.mark.row("W13")
 @pytest.mark.parametrize(
     "path", ["/", "/ws", "/ws/", "/ws/nothing", "/ws/chat/x", "/api/v1/models", "//"]
 )
@@ -50,6 +51,7 @@ async def test_a_foreign_host_is_refused_before_acceptance(host):
 FOREIGN = [(b"host", b"testserver"), (b"origin", b"http://evil.example")]
 
 
+@pytest.mark.row("W1", "W13", "S20")
 @pytest.mark.parametrize(
     ("path", "more", "status", "code"),
     [
@@ -64,7 +66,7 @@ FOREIGN = [(b"host", b"testserver"), (b"origin", b"http://evil.example")]
 async def test_a_server_that_knows_how_answers_with_a_problem_and_its_request_id(
     path, more, status, code
 ):
-    """W1, W13, S20: uvicorn does."""
+    """W1, W13: uvicorn does."""
     start, body = await handshake(path, extensions={"websocket.http.response": {}}, **more)
 
     headers = dict(start["headers"])
@@ -77,8 +79,8 @@ async def test_a_server_that_knows_how_answers_with_a_problem_and_its_request_id
     assert headers[b"x-request-id"].decode() == problem["request_id"]
 
 
+@pytest.mark.row("I12")
 async def test_a_refused_handshake_keeps_a_sane_request_id():
-    """I12."""
     start, body = await handshake(
         "/ws/nothing",
         extensions={"websocket.http.response": {}},

@@ -44,8 +44,9 @@ async def test_a_program_chats_with_its_key(make, upstream):
     assert text_of(await program.read(path, {"content": "Hi"})) == "Hello"
 
 
+@pytest.mark.row("K2")
 async def test_revoked_in_one_process_it_is_refused_by_the_other(servers, person, make):
-    """K2: at once, and its open sockets close there too; others stay."""
+    """At once, and its open sockets close there too; others stay."""
     here, there = servers
     program, row = make()
     assert program.call("GET", "conversations", at=there).status == 200
@@ -66,8 +67,9 @@ async def test_revoked_in_one_process_it_is_refused_by_the_other(servers, person
         assert await closes(late) == 4401
 
 
+@pytest.mark.row("K2")
 async def test_revoked_by_a_command_its_sockets_close_at_the_next_look(servers, make):
-    """K2, W11: a command has no loop to say so from."""
+    """W11: a command has no loop to say so from."""
     here, there = servers
     program, row = make()
 
@@ -80,8 +82,9 @@ async def test_revoked_by_a_command_its_sockets_close_at_the_next_look(servers, 
         assert await closes(socket) == 4401
 
 
+@pytest.mark.row("K1", "K4")
 async def test_no_key_is_echoed_logged_or_kept(servers, person, make):
-    """K1, K4: a good, a revoked, an expired and a misspelt one, at every door."""
+    """A good, a revoked, an expired and a misspelt one, at every door."""
     soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
     good, row = make()
     expired, _row = make(expires_at=soon)

@@ -18,6 +18,7 @@ def status_of_ready(server: Server) -> int:
     return server.request("/health/ready", timeout=5).status
 
 
+@pytest.mark.row("F2")
 def test_sigterm_turns_ready_off_and_keeps_the_port_open(server_at):
     """F2: ready 503 at once; the port stays open for at least 2 s; then a clean exit."""
     with server_at() as server:

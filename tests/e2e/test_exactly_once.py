@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import aiohttp
+import pytest
 
 from tests.e2e.person import API
 from tests.models_registry.upstream import HANG, Reply, Wait, answer, delta, sse
@@ -19,6 +20,7 @@ async def post(person, path, body, *, at, **headers):
         return reply.status, await reply.json(content_type=None)
 
 
+@pytest.mark.row("T2")
 async def test_fifty_identical_posts_with_one_key_are_one_turn(upstream, person, servers):
     """T2: one turn, one provider call, 50 equal answers, from both processes."""
     gate = Wait()
@@ -47,6 +49,7 @@ async def test_fifty_identical_posts_with_one_key_are_one_turn(upstream, person,
     assert [row["role"] for row in listed] == ["user", "assistant"]
 
 
+@pytest.mark.row("T4")
 async def test_two_tabs_at_once_are_one_turn_and_one_conflict(upstream, person, servers):
     """T4."""
     gate = Wait()
@@ -68,6 +71,7 @@ async def test_two_tabs_at_once_are_one_turn_and_one_conflict(upstream, person, 
     assert person.call("GET", f"conversations/{conversation}").json()["message_count"] == 2
 
 
+@pytest.mark.row("F15")
 async def test_stop_from_another_process_closes_the_provider_and_keeps_text_and_usage(
     upstream, person, servers
 ):

@@ -41,6 +41,7 @@ def fill(folder: Path, *, leave: int) -> Path:
     return filler
 
 
+@pytest.mark.row("F8")
 def test_a_disk_that_fills_up_and_is_emptied(tmp_path, small_disk):
     environ = {"DATA_DIR": str(small_disk), "FREE_DISK_MB": "10"}
     with running(tmp_path, **environ) as server:

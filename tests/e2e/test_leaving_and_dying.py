@@ -41,6 +41,7 @@ async def test_the_reader_leaves_and_the_answer_is_completed(upstream, person, l
     assert (message["status"], message["content"]) == ("complete", "One two.")
 
 
+@pytest.mark.row("F1")
 async def test_a_process_is_killed_in_mid_answer_and_nothing_is_lost(servers_at, upstream):
     """F1: `interrupted` with its text, the conversation goes on, no message is lost."""
     with servers_at() as (first, second):
@@ -81,6 +82,7 @@ async def test_a_process_is_killed_in_mid_answer_and_nothing_is_lost(servers_at,
             survivor.stop()
 
 
+@pytest.mark.row("F2")
 async def test_sigterm_ends_turns_politely_within_their_grace(servers_at, upstream):
     """F2: ready 503 at once, new turns refused, running ones end, the reader gets the end."""
     with servers_at(SHUTDOWN_TURN_SECONDS="1") as (server, _other):

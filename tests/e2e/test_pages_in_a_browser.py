@@ -40,6 +40,7 @@ def visit(url: str, profile) -> tuple[str, str]:
     return ended.stdout, "\n".join(complaints)
 
 
+@pytest.mark.row("X3")
 @pytest.mark.parametrize(
     ("path", "shown"),
     [

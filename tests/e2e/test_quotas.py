@@ -8,6 +8,8 @@ import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.e2e.person import API, Person, register
 from tests.e2e.test_leaving_and_dying import settled, until_checkpointed, without_port
 from tests.models_registry.upstream import HANG, Reply, answer, delta, refusal, sse
@@ -108,6 +110,7 @@ def test_a_refusal_leaves_nothing_and_is_not_remembered(servers_at, upstream):
         assert again.json()["message"]["content"] == "Again"
 
 
+@pytest.mark.row("T8")
 async def test_every_way_a_turn_ends_is_settled_once(servers_at, upstream):
     """Complete, stopped, failed before and after the first token, cut off, killed."""
     with servers_at(**CHIEF) as (first, second):

@@ -32,6 +32,7 @@ async def whole(upstream, person):
     return found
 
 
+@pytest.mark.row("E7")
 async def test_forty_events_cut_after_each_and_resumed_by_sse(whole, person, servers):
     assert len(whole) == 40
     message = whole[0]["message_id"]
@@ -47,6 +48,7 @@ async def test_forty_events_cut_after_each_and_resumed_by_sse(whole, person, ser
             assert rest[-1] == whole[-1]
 
 
+@pytest.mark.row("E7")
 async def test_forty_events_cut_after_each_and_resumed_by_socket(whole, person, servers):
     message = whole[0]["message_id"]
     for server in servers:
@@ -61,6 +63,7 @@ async def test_forty_events_cut_after_each_and_resumed_by_socket(whole, person, 
                 assert rest[-1] == whole[-1]
 
 
+@pytest.mark.row("E8")
 async def test_a_stream_is_left_while_it_runs_and_resumed_in_the_other_process(
     upstream, person, servers
 ):

@@ -55,8 +55,9 @@ def connection(admin, upstream):
     return made.json()["id"]
 
 
+@pytest.mark.row("K5", "K10")
 def test_no_answer_holds_the_key(admin, connection, upstream):
-    """K5, K10: also where the provider echoes what it was sent."""
+    """Also where the provider echoes what it was sent."""
     upstream.script(refusal(401, {"message": f"Incorrect API key provided: {KEY}"}))
     model = {"scope": "system", "name": "canary", "connection": connection}
     answers = [
@@ -77,8 +78,9 @@ def test_no_answer_holds_the_key(admin, connection, upstream):
         assert KEY.encode() not in answer.body
 
 
+@pytest.mark.row("M2")
 def test_the_admin_never_shows_it(servers, admin, connection):
-    """M2: every page of the registry's admin, by source."""
+    """Every page of the registry's admin, by source."""
     opener = urllib.request.build_opener(
         urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
     )
@@ -104,8 +106,9 @@ def test_the_admin_never_shows_it(servers, admin, connection):
         assert KEY not in shown
 
 
+@pytest.mark.row("G1", "K5")
 def test_no_log_and_no_row_holds_a_secret(servers, admin, connection):
-    """G1, K5: logs of every server, and the database in clear."""
+    """Logs of every server, and the database in clear."""
     token = admin.token.encode()
     for server in servers:
         for secret in (KEY, PASSWORD, admin.token):
@@ -133,8 +136,8 @@ def dump(server):
     return b"".join(found)
 
 
+@pytest.mark.row("K11")
 def test_the_folder_of_the_data_is_private(servers):
-    """K11."""
     mode = servers[0].data_dir.stat().st_mode & 0o777
     assert oct(mode) == "0o700"
     assert os.access(servers[0].data_dir, os.W_OK)

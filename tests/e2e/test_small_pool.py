@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
+import pytest
+
 from tests.e2e.person import register
 from tests.models_registry.upstream import HANG, Reply, delta, sse
 
 
+@pytest.mark.row("F6")
 async def test_a_list_still_answers_while_forty_streams_are_open(servers_at, upstream):
     """F6: an open stream holds no connection; an empty pool would answer 503 after 5 s."""
     upstream.script(Reply((sse(delta("Open")), HANG)))

@@ -39,8 +39,9 @@ def test_a_bare_start_is_healthy_and_says_where_it_is(shared_server):
     assert "Traceback" not in shared_server.log
 
 
+@pytest.mark.row("K11")
 def test_development_secrets_are_private(shared_server):
-    """K11: mode 0600 in a 0700 DATA_DIR."""
+    """Mode 0600 in a 0700 DATA_DIR."""
     folder = shared_server.data_dir.stat()
     secrets = (shared_server.data_dir / "secrets.json").stat()
 
@@ -186,6 +187,7 @@ def test_a_redis_that_refuses_us_ends_the_start_with_a_sentence(tmp_path):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.row("F4")
 def test_a_server_starts_without_its_redis_and_says_so_once(tmp_path):
     """F4: sign-in works while Redis is away, also where it was never there."""
     with running(tmp_path, REDIS_URL="redis://:pass-1234@127.0.0.1:9/0") as server:
@@ -240,9 +242,10 @@ def test_a_second_server_on_the_same_folder_refuses_to_start(tmp_path):
         assert first.request("/health/live").status == 200
 
 
+@pytest.mark.row("K11")
 def test_two_first_starts_at_once_share_their_secrets(tmp_path):
-    """K11: whoever comes second reads what the first one made."""
-    script = "from django.conf import settings; print(settings.SECRET_KEY)"
+    """Whoever comes second reads what the first one made: tokens of one work on the other."""
+    script = "from django.conf import settings as s; print(s.SECRET_KEY, *s.SIGNING_KEYS)"
     asked = [
         subprocess.Popen(
             [sys.executable, "-c", script],
@@ -272,8 +275,8 @@ def test_a_warm_start_keeps_what_was_there(tmp_path):
         again.stop()
 
 
+@pytest.mark.row("K12")
 def test_a_bare_production_start_names_everything_that_is_missing(tmp_path):
-    """K12."""
     ended = manage("serve", environ=environment(tmp_path, port=8139, PRODUCTION="true"))
 
     assert ended.returncode == 1
@@ -283,8 +286,9 @@ def test_a_bare_production_start_names_everything_that_is_missing(tmp_path):
     assert not (tmp_path / "secrets.json").exists()
 
 
+@pytest.mark.row("K12")
 def test_a_furnished_production_starts_and_reads_its_secrets_from_files(tmp_path):
-    """K12; `*_FILE` as container secrets are given."""
+    """`*_FILE` as container secrets are given."""
     given = {}
     for name in ("SECRET_KEY", "SIGNING_KEYS", "ENCRYPTION_KEYS"):
         file = tmp_path / name.lower()
@@ -354,8 +358,9 @@ def test_half_an_administrator_ends_the_start_with_a_sentence(tmp_path):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.row("S20")
 def test_a_single_user_starts_chats_and_needs_no_sign_in(tmp_path):
-    """S20: on loopback, without credentials; a page of another origin gets nothing."""
+    """On loopback, without credentials; a page of another origin gets nothing."""
     with running(tmp_path, SINGLE_USER="true") as server:
         me = server.request("/api/v1/users/me")
         made = server.request("/api/v1/conversations", method="POST", body={"title": "Plans"})
@@ -371,8 +376,9 @@ def test_a_single_user_starts_chats_and_needs_no_sign_in(tmp_path):
     assert "create_admin" not in server.log
 
 
+@pytest.mark.row("S20")
 def test_a_single_user_on_the_network_is_refused_in_a_sentence(tmp_path):
-    """S20: start on 0.0.0.0 with SINGLE_USER and no password: refused."""
+    """Start on 0.0.0.0 with SINGLE_USER and no password: refused."""
     ended = manage(
         "serve",
         environ=environment(tmp_path, port=8139, SINGLE_USER="true", HOST="0.0.0.0"),  # noqa: S104

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
+import pytest
+
 from tests import needs
 from tests.e2e.conftest import PAIRED, REDIS, database
 from tests.server import ROOT, environment, launch, wait_until_ready
 
 
+@pytest.mark.row("F18")
 @needs.redis
 def test_of_three_servers_one_sets_up_the_database(tmp_path):
     with ExitStack() as stack:

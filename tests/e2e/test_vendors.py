@@ -69,6 +69,7 @@ async def test_what_the_environment_named_answers(person, vendors, vendor):
     assert (message["status"], message["usage"]["completion_tokens"]) == ("complete", 2)
 
 
+@pytest.mark.row("F15")
 @pytest.mark.parametrize("vendor", VENDORS)
 async def test_a_persons_own_connection_is_stopped_at_the_vendor_too(person, vendors, vendor):
     """F15"""

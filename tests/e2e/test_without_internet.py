@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import once
 from tests.server import ROOT, environment
 
-pytestmark = once
+pytestmark = [once, pytest.mark.row("D2")]
 
 
 def can_be_alone() -> bool:

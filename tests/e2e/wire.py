@@ -31,6 +31,9 @@ opened: list[asyncio.StreamWriter] = []
 class Wire:
     """One connection; `answer` is what the server said to the handshake."""
 
+    seconds: float = SECONDS
+    """How long the next frame is waited for."""
+
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
         self.answer = b""
@@ -52,7 +55,7 @@ class Wire:
 
     async def get(self) -> tuple[int, bytes]:
         """Opcode and payload of the next frame; raises IncompleteReadError at the end."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(self.seconds):
             first, second = await self.reader.readexactly(2)
             size = second & 0x7F
             if size == 126:

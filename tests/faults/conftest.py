@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.deployment import Deployment, deployed
 from tests.faults.own_services import OwnPostgreSQL, OwnRedis
 from tests.faults.provider import Provider
 from tests.server import Server, running
@@ -29,6 +30,19 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnRedis]:
 @pytest.fixture(scope="module")
 def own_postgresql() -> Iterator[OwnPostgreSQL]:
     yield from OwnPostgreSQL.fixture()
+
+
+@pytest.fixture(scope="module")
+def deployment(
+    tmp_path_factory: pytest.TempPathFactory,
+    upstream: Provider,
+    own_postgresql: OwnPostgreSQL,
+    own_redis: OwnRedis,
+) -> Iterator[Deployment]:
+    """Two web processes, a worker and a beat; each test of a module leaves all of them running."""
+    folder = tmp_path_factory.mktemp("deployment")
+    with deployed(folder, upstream, (own_postgresql, own_redis)) as started:
+        yield started
 
 
 @contextmanager

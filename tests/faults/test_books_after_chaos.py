@@ -9,6 +9,7 @@ import signal
 from itertools import count
 
 import aiohttp
+import pytest
 
 from tests.e2e.conftest import serving
 from tests.e2e.person import API
@@ -90,6 +91,7 @@ async def nothing_held(person):
             await asyncio.sleep(0.2)
 
 
+@pytest.mark.row("T8")
 async def test_after_a_thousand_turns_and_a_kill_the_books_balance(tmp_path, upstream):
     dice = random.Random(8)  # noqa: S311 the same in every run
     upstream.script(*[dice.choice(REPLIES)() for _reply in range(2 * TURNS)], answer("Enough."))

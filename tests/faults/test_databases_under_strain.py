@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import contextmanager
 
+import psycopg
 import pytest
 
-from tests.e2e.person import API, register, text_of
+from tests.e2e.person import API, register
 from tests.faults.provider import numbers, spoken
+from tests.faults.records import Reader, agree, all_began
 from tests.models_registry.upstream import answer
 from tests.waiting import until
 
@@ -16,9 +19,10 @@ WORDS = numbers(100)
 
 
 def ask_all(person, conversation):
-    """Calls that need the database, sign-in and a send among them."""
+    """Calls that need the database, sign-in and a send among them; and how long they took."""
     credentials = {"username": person.username, "password": "correct horse 9!"}
-    return [
+    began = time.monotonic()
+    answers = [
         person.server.request(f"{API}auth/login", method="POST", body=credentials, timeout=100),
         person.server.request(f"{API}conversations", headers=person.headers, timeout=100),
         person.server.request(
@@ -29,71 +33,88 @@ def ask_all(person, conversation):
             timeout=100,
         ),
     ]
+    return answers, time.monotonic() - began
 
 
-async def test_postgresql_stops_and_comes_back_in_mid_answer(alone, upstream, own_postgresql):
-    """F5: 503 with `Retry-After` meanwhile; the answer is whole, stored, and nothing restarted."""
-    upstream.script(spoken(WORDS, seconds=0.1), answer("Back."))
-    with alone(DATABASE_URL=own_postgresql.url) as server:
-        person = register(server)
-        conversation, other = person.conversation(), person.conversation()
-        path = f"conversations/{conversation}/messages/stream"
-        async with person.stream(path, {"content": "Count"}) as stream:
-            found = [await anext(stream) for _event in range(4)]
-            await asyncio.to_thread(own_postgresql.stop)
-            refused = asyncio.create_task(asyncio.to_thread(ask_all, person, other))
-            while len(found) < 12:
-                found.append(await anext(stream))
-            answers = await refused
-            await asyncio.to_thread(own_postgresql.start)
-            found += [event async for event in stream]
-
-        assert {answer.status for answer in answers} == {503}
-        assert {answer.json()["code"] for answer in answers} == {"unavailable"}
-        assert all(int(answer.headers["retry-after"]) > 0 for answer in answers)
-        assert found[-1]["type"] == "chat_complete"
-        assert found[-1]["message"]["content"] == text_of(found) == "".join(WORDS)
-        await asyncio.to_thread(
-            until,
-            lambda: person.call("GET", "conversations").status == 200,
-            "the lists are back",
-            seconds=50,
-        )
-        stored = person.call("GET", f"messages/{found[0]['message_id']}").json()
-        assert (stored["status"], stored["content"]) == ("complete", "".join(WORDS))
-        sent = person.call("POST", f"conversations/{other}/messages", {"content": "Hi"})
-        assert sent.json()["message"]["content"] == "Back."
+def is_back(person, server):
+    until(
+        lambda: person.call("GET", "conversations", at=server).status == 200,
+        "the lists are back",
+        seconds=50,
+    )
 
 
-async def test_connections_cut_in_mid_answer_are_made_anew(alone, upstream, own_postgresql):
+@pytest.mark.row("F5")
+async def test_postgresql_stops_and_comes_back_in_mid_answer(deployment, upstream):
+    """F5: 503 with `Retry-After` within 10 s (here, 100) meanwhile; the answers are whole and
+    stored, back in 5 s (here, 50), and nothing is restarted."""
+    upstream.script(*[spoken(WORDS, seconds=0.1)] * 4, answer("Back."))
+    person = register(deployment.first)
+    other = Reader(person, person.conversation())
+    readers = [
+        Reader(person, person.conversation(), at=deployment.servers[number % 2])
+        for number in range(4)
+    ]
+    tasks = [asyncio.create_task(reader.ask()) for reader in readers]
+    await all_began(readers, chunks=4)
+    await asyncio.to_thread(deployment.postgresql.stop)
+    refused = asyncio.create_task(asyncio.to_thread(ask_all, person, other.conversation))
+    for reader in readers:
+        await all_began([reader], chunks=len(reader.events) + 4)
+    answers, took = await refused
+    await asyncio.to_thread(deployment.postgresql.start)
+    await asyncio.gather(*tasks)
+
+    assert {answer.status for answer in answers} == {503}
+    assert {answer.json()["code"] for answer in answers} == {"unavailable"}
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in answers)
+    assert took < 3 * 100
+    for server in deployment.servers:
+        await asyncio.to_thread(is_back, person, server)
+    assert (await other.ask()).text == "Back."
+    stored = await agree(deployment.first, [*readers, other])
+    assert {each["content"] for each in stored[:-1]} == {"".join(WORDS)}
+    assert {each["status"] for each in stored} == {"complete"}
+
+
+@pytest.mark.row("F5")
+async def test_connections_cut_in_mid_answer_are_made_anew(deployment, upstream):
     """F5: nobody but the calls of that moment notices, and those get 503."""
     upstream.script(spoken(numbers(30), seconds=0.1))
-    with alone(DATABASE_URL=own_postgresql.url) as server:
-        person = register(server)
-        conversation = person.conversation()
-        path = f"conversations/{conversation}/messages/stream"
-        statuses = set()
-        async with person.stream(path, {"content": "Count"}) as stream:
-            found = [await anext(stream) for _event in range(3)]
-            for _cut in range(3):
-                assert await asyncio.to_thread(own_postgresql.cut_connections)
-                listed = await asyncio.to_thread(person.call, "GET", "conversations")
-                statuses.add(listed.status)
-                found.append(await anext(stream))
-            found += [event async for event in stream]
+    person = register(deployment.first)
+    readers = [Reader(person, person.conversation(), at=each) for each in deployment.servers]
+    tasks = [asyncio.create_task(reader.ask()) for reader in readers]
+    await all_began(readers, chunks=3)
+    statuses = set()
+    for _cut in range(3):
+        assert await asyncio.to_thread(deployment.postgresql.cut_connections)
+        for server in deployment.servers:
+            listed = await asyncio.to_thread(person.call, "GET", "conversations", at=server)
+            statuses.add(listed.status)
+    await asyncio.gather(*tasks)
 
-        assert statuses <= {200, 503}
-        assert found[-1]["message"]["content"] == text_of(found) == "".join(numbers(30))
-        assert person.call("GET", "conversations").status == 200
+    assert statuses <= {200, 503}
+    stored = await agree(deployment.first, readers)
+    assert [each["content"] for each in stored] == ["".join(numbers(30))] * 2
+    assert person.call("GET", "conversations").status == 200
 
 
+@contextmanager
+def lists_kept_waiting(url):
+    with psycopg.connect(url) as locking:
+        locking.execute("LOCK TABLE chat_conversation IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@pytest.mark.row("F6", "F7")
 @pytest.mark.parametrize(
     ("database", "turns"), [("sqlite", 50), ("postgresql", 100)], ids=["F7", "F6"]
 )
 async def test_many_turns_at_once_find_no_lock_and_no_empty_pool(
     alone, upstream, request, database, turns
 ):
-    """F7: SQLite, 0 "locked". F6: a pool of two and 100 turns, requests beside them."""
+    """F7: SQLite, 0 "locked". F6: a pool of two and 100 turns, requests beside them; where the
+    pool is empty, 503 after 5 s (here, within 50)."""
     variables = {}
     if database == "postgresql":
         url = request.getfixturevalue("own_postgresql").url
@@ -101,24 +122,32 @@ async def test_many_turns_at_once_find_no_lock_and_no_empty_pool(
     upstream.script(spoken(numbers(20), seconds=0.1))
     with alone(**variables) as server:
         person = register(server)
-        conversations = [person.conversation() for _turn in range(turns)]
+        readers = [Reader(person, person.conversation()) for _turn in range(turns)]
 
         began = time.monotonic()
-        answers, lists = await asyncio.gather(
-            asyncio.gather(
-                *(
-                    person.read(f"conversations/{conversation}/messages/stream", {"content": "x"})
-                    for conversation in conversations
-                )
-            ),
+        _readers, lists = await asyncio.gather(
+            asyncio.gather(*(reader.ask() for reader in readers)),
             asyncio.gather(
                 *(asyncio.to_thread(person.call, "GET", "conversations") for _list in range(20))
             ),
         )
 
         assert time.monotonic() - began < 60
-        assert {text_of(found) for found in answers} == {"".join(numbers(20))}
-        assert {found[-1]["message"]["status"] for found in answers} == {"complete"}
+        assert {reader.text for reader in readers} == {"".join(numbers(20))}
         assert {listed.status for listed in lists} == {200}
+        stored = await agree(server, readers)
+        assert {each["status"] for each in stored} == {"complete"}
+        if database == "postgresql":
+            with lists_kept_waiting(url):
+                began = time.monotonic()
+                kept = [
+                    asyncio.create_task(asyncio.to_thread(person.call, "GET", "conversations"))
+                    for _list in range(4)
+                ]
+                done, _waiting = await asyncio.wait(kept, return_when=asyncio.FIRST_COMPLETED)
+                assert {task.result().status for task in done} == {503}
+                assert time.monotonic() - began < 50
+            await asyncio.gather(*kept)
+            assert person.call("GET", "conversations").status == 200
         assert "locked" not in server.log
         assert "Traceback" not in server.log

@@ -6,6 +6,8 @@ import asyncio
 import random
 from collections import Counter
 
+import pytest
+
 from tests.e2e.conftest import serving
 from tests.e2e.person import register
 from tests.faults.provider import numbers, spoken
@@ -41,6 +43,7 @@ async def race(person, conversation, servers, moments, *, delete):
     return found, answers
 
 
+@pytest.mark.row("T5")
 async def test_of_finish_stop_and_delete_at_once_one_ends_the_turn(tmp_path, upstream):
     """T5: one end state, one end event, one settlement."""
     moments = random.Random(5)  # noqa: S311 moments, not secrets

@@ -20,7 +20,7 @@ from tests.faults.measuring import Bystander, seconds_of
 from tests.models_registry.upstream import answer
 from tests.server import Server
 
-WORST = ["a" * 100_000, "^" * 1_000_000, "a!" * 30_000]
+WORST = ["a" * 100_000, "^" * 1_000_000, "a!" * 30_000, "-eyJ" * 50_000]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,8 @@ def fields(conversation: str, text: str):
     yield "GET", f"conversations?cursor={text[:20_000]}", None
 
 
-@pytest.mark.parametrize("text", WORST, ids=["a", "caret", "a!"])
+@pytest.mark.row("R4")
+@pytest.mark.parametrize("text", WORST, ids=["a", "caret", "a!", "tokens"])
 def test_the_worst_of_inputs_is_quick_in_each_field(person, upstream, text):
     """R4: under 50 ms; here, 500."""
     upstream.script(answer("Good."))
@@ -74,6 +75,7 @@ def test_the_worst_of_inputs_is_quick_in_each_field(person, upstream, text):
     assert not slow
 
 
+@pytest.mark.row("I2")
 def test_a_body_that_drips_is_ended(server):
     """I2: within 40 s, whatever comes meanwhile."""
     began = time.monotonic()
@@ -102,6 +104,7 @@ def test_a_body_that_drips_is_ended(server):
     assert not told or told.startswith(b"HTTP/1.1 408")
 
 
+@pytest.mark.row("W7")
 async def test_a_flood_of_frames_is_closed_and_nobody_else_waits(alone):
     """W7: 4429 in under 2 s; here, 20."""
     with alone(LIMIT_FACTOR="1") as server:

@@ -37,6 +37,7 @@ def test_a_hostile_file_ends_within_five_seconds(name):
     assert time.thread_time() - began < 5
 
 
+@pytest.mark.row("R5")
 def test_the_largest_file_keeps_nobody_waiting_and_gives_its_memory_back(
     tmp_path_factory, upstream
 ):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.request
 
-from tests.e2e.person import register
+import pytest
+
+from tests.e2e.person import API, register
 from tests.faults.measuring import MEBIBYTE, Bystander, memory
 from tests.models_registry.upstream import answer
 
@@ -27,7 +30,7 @@ for position in range(1, {count} + 1):
     rows.append(row)
     parent = row.id
 Message.objects.bulk_create(rows, batch_size=500)
-Conversation.objects.filter(id=conversation.id).update(last_position={count})
+Conversation.objects.filter(id=conversation.id).update(last_position={count}, message_count={count})
 """
 
 
@@ -41,6 +44,7 @@ async def say(person, conversations):
     )
 
 
+@pytest.mark.row("R7")
 async def test_a_hundred_and_fifty_turns_after_fifty_leave_no_memory_behind(alone, upstream):
     """R7: a stream once kept 400 kB; here, 20 MB for all."""
     upstream.script(answer(*["word "] * 50))
@@ -56,6 +60,7 @@ async def test_a_hundred_and_fifty_turns_after_fifty_leave_no_memory_behind(alon
         assert memory(server) - before < 20 * MEBIBYTE
 
 
+@pytest.mark.row("R5")
 async def test_a_long_conversation_is_paged_and_answered_without_keeping_anyone_waiting(
     alone, upstream
 ):
@@ -83,3 +88,37 @@ async def test_a_long_conversation_is_paged_and_answered_without_keeping_anyone_
         assert sent.json()["message"]["context"]["messages_left_out"] > 0
         assert bystander.longest < 2
         assert bystander.memory - before < 100 * MEBIBYTE
+
+
+@pytest.mark.row("R5", "R8")
+async def test_a_hundred_thousand_messages_are_listed_and_exported_beside_everybody_else(
+    alone, upstream
+):
+    """R5: `/health/live` under 200 ms; here, 2 s. R8: memory +<100 MB."""
+    with alone() as server:
+        person = register(server)
+        conversations = [person.conversation() for _number in range(11)]
+        fill = "".join(FILL.format(conversation=each, count=MANY) for each in conversations)
+        filled = server.command("shell", "-c", fill, timeout=300)
+        assert filled.returncode == 0, filled.stderr
+        person.call("GET", "conversations")
+        with Bystander(server) as bystander:
+            before = bystander.memory
+            sizes = [
+                await asyncio.to_thread(_size_of, person, path)
+                for path in (f"conversations/{conversations[0]}/export", "users/me/export")
+            ]
+            listed = person.call("GET", "conversations?limit=100").json()["results"]
+
+        assert sizes[0] > MANY * 300
+        assert sizes[1] > 0
+        assert {each["message_count"] for each in listed} == {MANY}
+        assert bystander.longest < 2
+        assert bystander.memory - before < 100 * MEBIBYTE
+
+
+def _size_of(person, path) -> int:
+    """How many bytes came; none of them is kept."""
+    asked = urllib.request.Request(person.server.url + API + path, headers=person.headers)  # noqa: S310 our own
+    with urllib.request.urlopen(asked, timeout=300) as answered:  # noqa: S310
+        return sum(map(len, iter(lambda: answered.read(65_536), b"")))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from tests.e2e.conftest import serving
 from tests.e2e.person import register
 from tests.models_registry.upstream import HANG, Reply, answer, delta, sse
 
 
+@pytest.mark.row("W11")
 async def test_without_any_layer_message_sockets_see_what_began_and_ended_elsewhere(
     tmp_path, upstream
 ):

@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.person import Person, register
 from tests.faults.conftest import one_server
 from tests.faults.measuring import MEBIBYTE, Bystander
+from tests.faults.records import audit
 from tests.models_registry.upstream import HANG, Reply, answer, delta, refusal, sse
 from tests.server import Server
 from tests.waiting import until
@@ -51,6 +52,7 @@ TRICKLES = {
 }
 
 
+@pytest.mark.row("F9")
 @pytest.mark.parametrize("trickle", TRICKLES.values(), ids=list(TRICKLES))
 async def test_a_trickle_that_says_nothing_is_silence(person, upstream, trickle):
     """F9: a read timeout would never fire; the text is kept. The wait is 2 s; here, 20."""
@@ -87,6 +89,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.row("F10")
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=list(FLOODS))
 async def test_a_provider_that_pours_is_cut_off_and_costs_little(person, server, upstream, flood):
     """F10: memory +<10 MB; here, 100. Others are answered meanwhile (R5)."""
@@ -119,6 +122,7 @@ async def stop(person: Person, start: dict) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.row("F15")
 async def test_a_stop_closes_the_provider_s_connection(person, upstream):
     """F15: within 1 s; here, 10."""
     upstream.script(Reply((sse(delta("Enough of")), HANG)))
@@ -132,6 +136,7 @@ async def test_a_stop_closes_the_provider_s_connection(person, upstream):
     assert took < 10
 
 
+@pytest.mark.row("F15")
 async def test_a_stop_ends_the_wait_before_another_try(person, upstream):
     """F15: while backing off, for 15 s here."""
     upstream.script(refusal(503, retry_after="15"))
@@ -164,6 +169,7 @@ def unreachable() -> Iterator[int]:
             one.close()
 
 
+@pytest.mark.row("F15")
 async def test_a_stop_ends_the_wait_for_a_connection(person, unreachable):
     """F15: while connecting."""
     connection = person.call(
@@ -191,9 +197,10 @@ async def test_a_stop_ends_the_wait_for_a_connection(person, unreachable):
     assert end["message"]["status"] == "stopped"
 
 
-def test_nothing_of_all_this_left_a_traceback(server):
+def test_nothing_of_all_this_left_a_traceback_or_a_difference_in_the_books(server):
     assert server.request("/info").status == 200
 
     # What is not in the log was not written there, rather than not kept.
     assert "/info" in server.log
     assert "Traceback" not in server.log
+    audit(server)

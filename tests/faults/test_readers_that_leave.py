@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import pytest
+
 from tests.e2e.person import API, register, text_of
 from tests.faults.measuring import metric
 from tests.faults.provider import spoken
+from tests.faults.records import audit
 from tests.waiting import until
 
 WORDS = [f"{number:06} " * 100 for number in range(1_400)]
@@ -33,6 +36,7 @@ def open_streams(server):
     return metric(server, "parley_active_streams ")
 
 
+@pytest.mark.row("E4")
 async def test_a_hundred_readers_that_leave_or_stall_cost_nothing_and_the_turn_goes_on(
     alone, upstream
 ):
@@ -62,4 +66,5 @@ async def test_a_hundred_readers_that_leave_or_stall_cost_nothing_and_the_turn_g
         again = await person.read(f"messages/{message}/stream")
 
         assert text_of(again) == "".join(WORDS)
+        audit(server)
         assert "Traceback" not in server.log

@@ -3,56 +3,85 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
-from tests.e2e.person import API, register, text_of
+import pytest
+
+from tests.e2e.person import API, register
 from tests.faults.provider import numbers, spoken
+from tests.faults.records import Reader, agree, all_began
 from tests.models_registry.upstream import answer
 from tests.waiting import until
 
-WORDS = numbers(100)
+DOWN_SECONDS = 30
+WORDS = numbers(450)
 
 
-def sign_in(person):
+def sign_in(person, server):
     body = {"username": person.username, "password": "correct horse 9!"}
-    return person.server.request(f"{API}auth/login", method="POST", body=body, timeout=60)
+    return server.request(f"{API}auth/login", method="POST", body=body, timeout=60)
 
 
-async def test_flushed_and_stopped_in_mid_answer_the_text_is_whole(alone, upstream, own_redis):
-    """F4: turns, sign-in, sending and reading go on; healthy again without a restart."""
-    upstream.script(spoken(WORDS, seconds=0.1), answer("Without Redis."))
-    with alone(REDIS_URL=own_redis.url) as server:
-        person = register(server)
-        conversation, other = person.conversation(), person.conversation()
-        path = f"conversations/{conversation}/messages/stream"
-        async with person.stream(path, {"content": "Count"}) as stream:
-            found = [await anext(stream) for _event in range(4)]
-            await asyncio.to_thread(own_redis.flush)
-            found += [await anext(stream) for _event in range(4)]
-            await asyncio.to_thread(own_redis.stop)
-            signed_in = await asyncio.to_thread(sign_in, person)
-            sent = await asyncio.to_thread(
-                person.call, "POST", f"conversations/{other}/messages", {"content": "Hi"}
-            )
-            read = await asyncio.to_thread(person.call, "GET", "conversations")
-            found += [await anext(stream) for _event in range(4)]
-            await asyncio.to_thread(own_redis.start)
-            found += [event async for event in stream]
-
-        assert signed_in.status == 200
-        assert (sent.status, read.status) == (201, 200)
-        assert sent.json()["message"]["content"] == "Without Redis."
-        assert found[-1]["message"]["status"] == "complete"
-        assert found[-1]["message"]["content"] == text_of(found) == "".join(WORDS)
-        again = await person.read(f"messages/{found[0]['message_id']}/stream")
-        assert text_of(again) == "".join(WORDS)
-        await asyncio.to_thread(
-            until,
-            lambda: server.request("/health").json()["status"] == "healthy",
-            "healthy again",
-            seconds=100,
-        )
+def is_healthy(server):
+    until(
+        lambda: server.request("/health").json()["status"] == "healthy",
+        lambda: f"healthy again {server.request('/health').body!r}",
+        seconds=100,
+    )
 
 
+async def further(readers, *, events):
+    """Wait until each has read so many events more."""
+    for reader in readers:
+        await all_began([reader], chunks=len(reader.events) + events)
+
+
+@pytest.mark.row("F4")
+async def test_flushed_and_stopped_in_mid_answer_the_text_is_whole(deployment, upstream):
+    """F4: turns, sign-in, sending and reading go on at both processes; who reads at the other one
+    gets all of it; healthy again without a restart within 10 s (here, 100)."""
+    upstream.script(*[spoken(WORDS, seconds=0.1)] * 6, answer("Without Redis."))
+    person = register(deployment.first)
+    servers = deployment.servers
+    asking = [Reader(person, person.conversation(), at=servers[number % 2]) for number in range(6)]
+    tasks = [asyncio.create_task(reader.ask()) for reader in asking]
+    await all_began(asking)
+    joining = [
+        Reader(person, reader.conversation, at=servers[(number + 1) % 2])
+        for number, reader in enumerate(asking)
+    ]
+    tasks += [
+        asyncio.create_task(other.join(reader))
+        for other, reader in zip(joining, asking, strict=True)
+    ]
+    await all_began(joining)
+    await asyncio.to_thread(deployment.redis.flush)
+    await further([*asking, *joining], events=4)
+
+    await asyncio.to_thread(deployment.redis.stop)
+    stopped = time.monotonic()
+    others = [Reader(person, person.conversation(), at=server) for server in servers]
+    for server, other in zip(servers, others, strict=True):
+        assert (await asyncio.to_thread(sign_in, person, server)).status == 200
+        assert (
+            await asyncio.to_thread(person.call, "GET", "conversations", at=server)
+        ).status == 200
+        assert (await other.ask()).text == "Without Redis."
+    await further(asking, events=4)
+    await asyncio.sleep(stopped + DOWN_SECONDS - time.monotonic())
+    await asyncio.to_thread(deployment.redis.start)
+    for server in servers:
+        await asyncio.to_thread(is_healthy, server)
+    await asyncio.gather(*tasks)
+
+    assert {reader.text for reader in [*asking, *joining]} == {"".join(WORDS)}
+    stored = await agree(deployment.second, [*asking, *joining, *others])
+    assert {message["status"] for message in stored} == {"complete"}
+    again = await Reader(person, asking[0].conversation, at=servers[1]).join(asking[0])
+    assert again.text == "".join(WORDS)
+
+
+@pytest.mark.row("R3")
 async def test_limits_still_bite_without_redis(alone, upstream, own_redis):
     """R3: counted in the process while the store is down."""
     with alone(REDIS_URL=own_redis.url, LIMIT_FACTOR="0.1") as server:

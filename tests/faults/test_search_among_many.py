@@ -20,6 +20,7 @@ MESSAGES = 100_000
 PHRASES = 200
 
 
+@pytest.mark.row("I11")
 def test_every_planted_phrase_is_found_in_time():
     """Each under 100 ms, and never another person's; what is in most messages, in a second."""
     people = [

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from models_registry.models import ChatModel
-from models_registry.services import models
+from models_registry.services import access as access_service
 
 pytestmark = pytest.mark.usefixtures("built_in")
 
@@ -19,30 +19,32 @@ def test_a_change_by_somebody_else_meanwhile_is_kept(system_model, mina, boris):
     loaded = ChatModel.objects.filter(pk=system_model.pk).prefetch_related("roles", "users")
     mine, theirs, last = loaded.get(), loaded.get(), loaded.get()
 
-    models.grant(mine, actor=None, everyone=False, roles=["agent"], users=[mina.pk])
-    models.grant(theirs, actor=None, roles=["member"], users=[boris.pk])
+    access_service.grant(mine, actor=None, everyone=False, roles=["agent"], users=[mina.pk])
+    access_service.grant(theirs, actor=None, roles=["member"], users=[boris.pk])
 
-    access = models.access_of(loaded.get())
+    access = access_service.access_of(loaded.get())
     assert (access.everyone, set(access.roles)) == (False, {"agent", "member"})
     assert set(access.users) == {mina.pk, boris.pk}
 
-    models.revoke(last, actor=None, users=[mina.pk])
-    assert models.access_of(loaded.get()) == models.Access(False, access.roles, (boris.pk,))
+    access_service.revoke(last, actor=None, users=[mina.pk])
+    assert access_service.access_of(loaded.get()) == access_service.Access(
+        False, access.roles, (boris.pk,)
+    )
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("change", [models.grant, models.revoke])
+@pytest.mark.parametrize("change", [access_service.grant, access_service.revoke])
 def test_access_is_read_under_the_lock_that_its_change_is_written_under(
     system_model, mina, change, monkeypatch
 ):
-    models.grant(system_model, actor=None, everyone=False, roles=["member"])
-    read, held = models.access_of, []
+    access_service.grant(system_model, actor=None, everyone=False, roles=["member"])
+    read, held = access_service.access_of, []
 
     def watch(model):
         held.append(connection.in_atomic_block)
         return read(model)
 
-    monkeypatch.setattr(models, "access_of", watch)
+    monkeypatch.setattr(access_service, "access_of", watch)
     with CaptureQueriesContext(connection) as asked:
         change(system_model, actor=None, users=[mina.pk], roles=["member"])
 

@@ -10,9 +10,10 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.services import people
 from models_registry.models import ChatModel, Connection
+from models_registry.services.access import Access
 from models_registry.services.connections import create_connection
 from models_registry.services.explaining import explain
-from models_registry.services.models import Access, create_model
+from models_registry.services.models import create_model
 from tests.models_registry.conftest import problem
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("built_in")]
@@ -82,8 +83,8 @@ class TestVerdicts:
 
         assert explain(model("all", everyone=True), suspended).code == "suspended"
 
+    @pytest.mark.row("K7")
     def test_a_key_that_cannot_be_read_is_named(self, model, mina, settings):
-        """K7"""
         made = model("all", everyone=True)
         settings.ENCRYPTION_KEYS = ["another secret of thirty-two characters"]
 
@@ -131,8 +132,8 @@ class TestOverRest:
         assert (told["usable"], told["code"]) == (True, "role")
         assert "member" in told["detail"]
 
+    @pytest.mark.row("A7")
     def test_what_is_not_open_does_not_exist(self, api, mina, boris, hers, model):
-        """A7"""
         closed = model("closed", roles=("admin",))
 
         for there in (closed, hers):

@@ -9,8 +9,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from models_registry.models import ChatModel, Connection, EnvironmentProvider
+from models_registry.services.access import Access, access_of
 from models_registry.services.endpoints import endpoint_of
-from models_registry.services.models import Access, access_of, change_model, create_model
+from models_registry.services.models import change_model, create_model
 from tests.models_registry.conftest import KEY
 from tests.models_registry.upstream import refusal
 
@@ -76,8 +77,8 @@ class TestConnections:
         assert made.owner is None
         assert endpoint_of(made, None).api_key == KEY
 
+    @pytest.mark.row("M2", "K5")
     def test_no_page_shows_a_key(self, admin, system_connection):
-        """M2, K5"""
         there = f"{CONNECTIONS}{system_connection.pk}/"
         admin.post(
             there + "change/", connection_form(name="New", base_url=system_connection.base_url)
@@ -106,8 +107,8 @@ class TestConnections:
         assert system_connection.name == "New"
         assert endpoint_of(system_connection, None).api_key == KEY
 
+    @pytest.mark.row("K8")
     def test_another_address_needs_the_key_anew(self, admin, system_connection):
-        """K8"""
         url = f"{CONNECTIONS}{system_connection.pk}/change/"
 
         shown = page(admin.post(url, connection_form(base_url="http://127.0.0.1:9999/v1")))
@@ -144,14 +145,14 @@ class TestConnections:
         assert told in shown
         assert not Connection.objects.filter(name="Ours").exists()
 
+    @pytest.mark.row("A7")
     def test_personal_ones_are_not_shown(self, admin, mina):
-        """A7"""
         Connection.objects.create(owner=mina, name="Hers", provider="openai")
 
         assert "Hers" not in page(admin.get(CONNECTIONS))
 
+    @pytest.mark.row("M6")
     def test_actions_switch_and_test(self, admin, system_connection, upstream):
-        """M6"""
         do(admin, CONNECTIONS, "disable", system_connection)
         system_connection.refresh_from_db()
         assert not system_connection.enabled
@@ -176,8 +177,8 @@ class TestConnections:
 
         assert "Too many requests" in page(do(admin, CONNECTIONS, "test", system_connection))
 
+    @pytest.mark.row("M6", "A8")
     def test_deleting_goes_through_the_service(self, admin, system_model, built_in):
-        """M6, A8"""
         gone = system_model.connection
         data = {"action": "delete_selected", "post": "yes"}
         rows = {"_selected_action": [str(gone.pk), str(built_in.pk)]}
@@ -273,8 +274,8 @@ class TestModels:
         assert told in shown
         assert not ChatModel.objects.filter(name="new").exists()
 
+    @pytest.mark.row("M6")
     def test_actions_switch_and_delete(self, admin, system_model, built_in):
-        """M6"""
         do(admin, MODELS, "disable", system_model)
         system_model.refresh_from_db()
         assert not system_model.enabled
@@ -364,8 +365,8 @@ class TestWhoMayUseIt:
 
 
 class TestOpeningToRoles:
+    @pytest.mark.row("M6")
     def test_asks_which_and_adds_them(self, admin, system_model, mina):
-        """M6"""
         closed = Access(roles=("admin",), users=(mina.pk,))
         change_model(system_model, actor=None, changes={"access": closed})
 

@@ -94,6 +94,7 @@ class TestTheRequest:
             ("user", ["One", "Two"]),
         ]
 
+    @pytest.mark.row("O10")
     async def test_images_go_as_data_or_as_their_address(self, asked):
         """O10: nothing is fetched here."""
         urls = ["data:image/png;base64,QUJD", "http://127.0.0.1:1/x.png"]

@@ -168,6 +168,7 @@ async def test_a_whole_answer_instead_of_a_stream(upstream, endpoint):
     ]
 
 
+@pytest.mark.row("X8")
 async def test_unknown_events_drop(upstream, endpoint):
     """X8: events from a provider are data, whatever they call themselves."""
     order = {"type": "execute", "delta": {"type": "text_delta", "text": "rm -rf"}}

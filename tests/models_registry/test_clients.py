@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 
 from models_registry.providers import clients as module
-from models_registry.providers.clients import ClientPool, close_clients, open_client, pool
+from models_registry.providers.clients import ClientPool, close_clients, pool
+from models_registry.providers.openai_client import open_client
 
 
 @pytest.fixture

@@ -59,8 +59,9 @@ class TestConnection:
 
         assert refused.value.returncode == 2
 
+    @pytest.mark.row("K5")
     def test_add_takes_no_key_as_an_argument(self, run, upstream):
-        """K5: it would show in the list of processes and in the shell's history."""
+        """It would show in the list of processes and in the shell's history."""
         with pytest.raises(CommandError):
             run(*add(upstream, "--key", KEY))
 
@@ -177,8 +178,8 @@ class TestConnection:
         assert endpoint_of(system_connection, None).api_key == KEY
         assert not Connection.objects.filter(name__in=["New", "Theirs"]).exists()
 
+    @pytest.mark.row("K8")
     def test_change_of_the_address_needs_the_key_anew(self, run, system_connection, upstream):
-        """K8"""
         moved = ("connection", "change", "Ours", "--base-url", upstream.url + "/x")
 
         with pytest.raises(CommandError, match="api_key: Enter the key again"):

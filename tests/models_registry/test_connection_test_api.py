@@ -36,6 +36,7 @@ def test_one_that_works(api, mina, hers, upstream):
     assert upstream.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
 
+@pytest.mark.row("O8")
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key(api, mina, hers, upstream, status):
     upstream.list_reply = refusal(status, {"message": f"wrong key {KEY}"})
@@ -49,6 +50,7 @@ def test_a_refused_key(api, mina, hers, upstream, status):
     }
 
 
+@pytest.mark.row("O8")
 @pytest.mark.parametrize(
     "reply",
     [
@@ -69,7 +71,8 @@ def test_a_server_of_another_kind(api, mina, hers, upstream, reply):
     assert told["detail"] == "The server does not speak this protocol."
 
 
-def test_open_closed_and_silent_ports_look_alike(api, mina, hers, upstream, monkeypatch):
+@pytest.mark.row("O8")
+def test_open_closed_silent_and_filtered_ports_look_alike(api, mina, hers, upstream, monkeypatch):
     monkeypatch.setattr(connection_tests, "TEST_SECONDS", 0.3)
     told = []
 
@@ -82,13 +85,22 @@ def test_open_closed_and_silent_ports_look_alike(api, mina, hers, upstream, monk
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         Connection.objects.filter(pk=hers.pk).update(base_url=url)
         told.append(api(mina).post(f"connections/{hers.pk}/test").json())  # closed
+        taken.listen(0)
+        queue = [socket.socket() for _ in range(3)]
+        for waiting in queue:
+            waiting.setblocking(False)
+            waiting.connect_ex(taken.getsockname())
+        told.append(api(mina).post(f"connections/{hers.pk}/test").json())  # no answer to a SYN
+        for waiting in queue:
+            waiting.close()
 
     assert (
         told
-        == [{"ok": False, "code": "upstream_error", "detail": "The server cannot be reached."}] * 3
+        == [{"ok": False, "code": "upstream_error", "detail": "The server cannot be reached."}] * 4
     )
 
 
+@pytest.mark.row("O1", "O2")
 def test_an_address_that_became_private_is_not_reached(api, mina, hers, upstream, settings):
     """O2: judged at every connect, not at save alone."""
     settings.ALLOW_PRIVATE_UPSTREAMS = False
@@ -117,6 +129,7 @@ def test_staff_are_told_of_silence(api, root, system_connection, upstream, monke
     assert told["detail"] == "The model's provider took too long."
 
 
+@pytest.mark.row("O8")
 def test_ten_a_minute_over_all_ones_connections(api, mina, hers, settings, upstream):
     settings.RATES = settings.RATES | {"connection_test": [(2, 60)]}
     other = create_connection(
@@ -134,8 +147,15 @@ def test_ten_a_minute_over_all_ones_connections(api, mina, hers, settings, upstr
     assert int(answers[2]["Retry-After"]) <= 60
 
 
+@pytest.mark.row("O8")
+def test_the_deployments_own_number_is_ten(api, mina, hers, upstream):
+    answers = [api(mina).post(f"connections/{hers.pk}/test").status_code for _ in range(11)]
+
+    assert answers == [200] * 10 + [429]
+
+
+@pytest.mark.row("K7")
 def test_a_key_that_cannot_be_decrypted(api, mina, hers, settings):
-    """K7"""
     settings.ENCRYPTION_KEYS = ["another secret of thirty-two characters"]
 
     told = api(mina).post(f"connections/{hers.pk}/test").json()

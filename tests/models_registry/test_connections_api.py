@@ -46,13 +46,13 @@ class TestMaking:
             "enabled": True,
         }
 
+    @pytest.mark.row("K5")
     def test_the_key_is_stored_encrypted_and_comes_back_for_its_use_only(self, mine):
-        """K5"""
         assert KEY not in mine.sealed_api_key
         assert endpoint_of(mine, mine.owner).api_key == KEY
 
+    @pytest.mark.row("K5")
     def test_a_short_key_has_no_hint(self, api, mina):
-        """K5"""
         answer = api(mina).post("connections", body(api_key="short-key"))
 
         assert answer.json()["api_key_hint"] == ""
@@ -69,6 +69,7 @@ class TestMaking:
         assert answer.json()["scope"] == "system"
         assert Connection.objects.get(name="Mine").owner is None
 
+    @pytest.mark.row("K9")
     @pytest.mark.parametrize(
         ("provider", "base_url"),
         [
@@ -78,7 +79,6 @@ class TestMaking:
         ],
     )
     def test_a_vendor_has_an_address_and_needs_a_key(self, api, mina, provider, base_url):
-        """K9"""
         settled = api(mina).post("connections", {"provider": provider, "name": "A", "api_key": KEY})
         keyless = api(mina).post("connections", {"provider": provider, "name": "A"})
 
@@ -98,6 +98,7 @@ class TestMaking:
 
         assert wrong_fields(answer) == {"provider"}
 
+    @pytest.mark.row("O5")
     @pytest.mark.parametrize(
         "base_url",
         [
@@ -122,6 +123,7 @@ class TestMaking:
 
         assert wrong_fields(answer) == {"base_url"}
 
+    @pytest.mark.row("O4")
     def test_staff_may_name_private_addresses_but_not_metadata(self, api, root):
         """O4"""
         private = api(root).post("connections", body(base_url="http://127.0.0.1:11434/v1"))
@@ -151,13 +153,14 @@ class TestMaking:
     def test_a_name_is_one_line_and_a_switch_is_true_or_false(self, api, mina, field, value):
         assert wrong_fields(api(mina).post("connections", body(**{field: value}))) == {field}
 
+    @pytest.mark.row("O5")
     @pytest.mark.parametrize("key", ["a\r\nX: y", "a b", "schlüssel", "a\x7f"])
     def test_a_key_that_would_break_a_header(self, api, mina, key):
         """O5"""
         assert wrong_fields(api(mina).post("connections", body(api_key=key))) == {"api_key"}
 
+    @pytest.mark.row("A4")
     def test_what_only_the_server_may_set_is_not_taken(self, api, mina, boris):
-        """A4"""
         extra = {
             "id": "018f0000-0000-7000-8000-000000000000",
             "owner": str(boris.pk),
@@ -178,8 +181,8 @@ class TestMaking:
 
 
 class TestReading:
+    @pytest.mark.row("A7")
     def test_ones_own_and_nobody_elses(self, api, mina, boris, mine, system_connection):
-        """A7"""
         theirs = api(boris).get("connections").json()["results"]
         hers = api(mina).get("connections").json()["results"]
 
@@ -201,8 +204,8 @@ class TestReading:
         assert problem(answer) == (404, "not_found")
         assert Connection.objects.filter(pk=mine.pk).exists()
 
+    @pytest.mark.row("K5")
     def test_no_answer_holds_the_key(self, api, mina, mine):
-        """K5"""
         one = api(mina).get(f"connections/{mine.pk}")
         all_ = api(mina).get("connections")
         changed = api(mina).patch(f"connections/{mine.pk}", {"name": "New"})
@@ -222,9 +225,10 @@ class TestReading:
         assert [each["name"] for each in first["results"] + rest["results"]] == ["a", "b", "c"]
         assert rest["next"] is None
 
+    @pytest.mark.row("A5")
     @pytest.mark.parametrize("query", ["ordering=sealed_api_key", "limit=0", "cursor=x"])
     def test_a_wrong_query_is_refused(self, api, mina, query):
-        """A5, I6, I7"""
+        """I6, I7"""
         assert problem(api(mina).get(f"connections?{query}")) == (400, "invalid")
 
     def test_anonymous_ones_are_turned_away(self, client):
@@ -239,12 +243,13 @@ class TestChanging:
         assert answer.status_code == 200
         assert (mine.name, mine.enabled) == ("New", False)
 
+    @pytest.mark.row("K8")
     @pytest.mark.parametrize(
         "change",
         [{"base_url": "https://9.9.9.9/v1"}, {"provider": "openai"}, {"scope": "system"}],
     )
     def test_where_the_key_goes_needs_it_anew(self, api, root, change):
-        """K8: whoever may change but not read would receive it."""
+        """Whoever may change but not read would receive it."""
         made = api(root).post("connections", body()).json()
 
         answer = api(root).patch(f"connections/{made['id']}", change)
@@ -257,6 +262,19 @@ class TestChanging:
             "personal",
         )
 
+    @pytest.mark.row("K8")
+    def test_a_listener_named_instead_of_the_address_hears_nothing(self, api, root, upstream):
+        """At the change, at the test, and when it is asked for its models."""
+        made = api(root).post("connections", body(base_url="http://127.0.0.1:11434/v1")).json()
+        there = f"connections/{made['id']}"
+
+        answer = api(root).patch(there, {"base_url": upstream.url})
+        api(root).post(f"{there}/test")
+        api(root).post(f"{there}/discover")
+
+        assert wrong_fields(answer) == {"api_key"}
+        assert upstream.requests == []
+
     def test_with_the_key_it_moves(self, api, mina, mine):
         answer = api(mina).patch(
             f"connections/{mine.pk}",
@@ -267,8 +285,8 @@ class TestChanging:
         assert answer.json()["base_url"] == "https://9.9.9.9/v1"
         assert endpoint_of(mine, mina).api_key == "another-key-9"
 
+    @pytest.mark.row("K8")
     def test_an_empty_key_drops_the_stored_one(self, api, mina, mine):
-        """K8"""
         answer = api(mina).patch(
             f"connections/{mine.pk}", {"base_url": "https://9.9.9.9/v1", "api_key": ""}
         )
@@ -289,8 +307,9 @@ class TestChanging:
 
         assert wrong_fields(answer) == {"base_url"}
 
+    @pytest.mark.row("K8")
     def test_a_key_does_not_meet_an_address_that_came_meanwhile(self, mina, mine):
-        """K8: two changes at once."""
+        """Two changes at once."""
         seen = Connection.objects.get(pk=mine.pk)
         Connection.objects.filter(pk=mine.pk).update(base_url="https://9.9.9.9/v1")
 
@@ -305,8 +324,8 @@ class TestChanging:
 
         assert problem(answer) == (403, "permission_denied")
 
+    @pytest.mark.row("A7")
     def test_models_follow_their_connection(self, api, root, system_model):
-        """A7"""
         there = f"connections/{system_model.connection_id}"
 
         answer = api(root).patch(there, {"scope": "personal", "api_key": KEY})
@@ -329,10 +348,10 @@ class TestChanging:
 
 
 class TestDeleting:
+    @pytest.mark.row("A8")
     def test_takes_its_models_along_and_says_so(
         self, api, root, system_model, django_capture_on_commit_callbacks
     ):
-        """A8"""
         heard = []
         listener = lambda model_ids, **_: heard.append(model_ids)  # noqa: E731
         models_removed.connect(listener)

@@ -13,6 +13,8 @@ from models_registry.services.models import create_model
 from models_registry.services.routing import resolve_model, routes_for
 from tests.models_registry.conftest import KEY
 
+pytestmark = pytest.mark.row("F16")
+
 
 @pytest.fixture
 def clock(monkeypatch, settings):

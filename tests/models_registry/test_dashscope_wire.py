@@ -132,6 +132,7 @@ async def test_reasons_to_finish_are_ours(upstream, endpoint, theirs, ours):
     assert finished(await ask(endpoint)).reason == ours
 
 
+@pytest.mark.row("X8")
 async def test_unknown_events_drop(upstream, endpoint):
     """X8: events from a provider are data, whatever they call themselves."""
     order = b"event: execute\n" + events(delta("rm -rf")).replace(b"event:result\n", b"")

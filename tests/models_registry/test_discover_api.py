@@ -24,8 +24,8 @@ def hers(mina, upstream, settings):
     )
 
 
+@pytest.mark.row("A7")
 def test_personal_ones_are_their_owners_alone(api, mina, hers):
-    """A7"""
     told = api(mina).post(f"connections/{hers.pk}/discover").json()
 
     made = ChatModel.objects.filter(connection=hers)
@@ -63,10 +63,10 @@ def test_it_counts_as_a_test(api, mina, hers, settings):
     assert problem(answers[2]) == (429, "rate_limited")
 
 
+@pytest.mark.row("M5")
 def test_whoever_may_make_no_models_of_the_deployment_asks_nobody(
     api, boris, system_connection, upstream
 ):
-    """M5"""
     rights = ("view_connection", "change_connection")
     boris.user_permissions.set(Permission.objects.filter(codename__in=rights))
 

@@ -122,8 +122,8 @@ class TestConnections:
         assert named.base_url == upstream.url + "/two"
         assert EnvironmentProvider.objects.get().listed_at is None
 
+    @pytest.mark.row("K7")
     def test_a_key_that_cannot_be_decrypted_is_entered_anew(self, named, settings):
-        """K7"""
         settings.ENCRYPTION_KEYS = ["another secret of thirty-two characters"]
 
         sync_environment_connections()
@@ -219,8 +219,8 @@ class TestLists:
 
         assert upstream.requests == []
 
+    @pytest.mark.row("K7")
     def test_an_undecryptable_one_is_not_asked(self, named, upstream, settings):
-        """K7"""
         settings.ENCRYPTION_KEYS = ["another secret of thirty-two characters"]
 
         list_models()
@@ -247,8 +247,9 @@ async def test_a_start_offers_all_of_it(environment, upstream):
     assert sorted(found) == ["gpt-4o", "mock", "offline"]
 
 
+@pytest.mark.row("K7")
 async def test_a_start_names_connections_whose_key_is_lost(environment, upstream, settings, caplog):
-    """K7: the site is up, and the log says what is missing."""
+    """The site is up, and the log says what is missing."""
     environment()
     await in_thread(create_connection)(
         None,

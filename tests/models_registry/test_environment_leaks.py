@@ -12,7 +12,7 @@ from tests.models_registry.asking import ask
 from tests.models_registry.upstream import answer
 from tests.models_registry.wires import endpoint_at, spoken_at
 
-pytestmark = pytest.mark.usefixtures("clients")
+pytestmark = [pytest.mark.usefixtures("clients"), pytest.mark.row("K9")]
 
 SECRET = "sk-of-the-deployment-0000000000"
 ELSEWHERE = "http://127.0.0.1:1/v1"
@@ -70,6 +70,7 @@ def sdk(monkeypatch):
     monkeypatch.setattr(module, "base_http_api_url", ELSEWHERE)
 
 
+@pytest.mark.row("O7")
 @pytest.mark.usefixtures("sdk", "_reports")
 @pytest.mark.parametrize("key", ["", "sk-of-the-connection"])
 @pytest.mark.parametrize("provider", sorted(WANTED))
@@ -91,6 +92,7 @@ async def test_nothing_of_the_environment_arrives(upstream, provider, key):
         assert request.headers["user-agent"].startswith("Parley/")
 
 
+@pytest.mark.row("O7")
 async def test_connections_share_no_client(upstream, endpoint):
     """O7: pools belong to one connection."""
     from uuid import uuid4  # noqa: PLC0415

@@ -14,7 +14,7 @@ from models_registry.models import Connection
 from models_registry.services.connections import change_connection
 from models_registry.services.endpoints import endpoint_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.row("K6")]
 
 OLD, NEW, FOREIGN = ("old " * 10, "new " * 10, "foreign " * 5)
 ROWS = 450  # more than two batches
@@ -108,8 +108,9 @@ def test_a_key_that_is_entered_meanwhile_stays(connections, rotate, monkeypatch)
     assert (told["rotated"], told["remaining"]) == (ROWS - 1, 0)
 
 
+@pytest.mark.row("K7")
 def test_what_no_key_opens_is_named_and_stops_nothing(connections, rotate, settings):
-    """K7: a lost key disables its own row."""
+    """A lost key disables its own row."""
     lost = connections[3]
     settings.ENCRYPTION_KEYS = [FOREIGN]
     Connection.objects.filter(pk=lost.pk).update(

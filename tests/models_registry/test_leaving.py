@@ -4,11 +4,12 @@ import pytest
 
 from accounts.services.profile import erase
 from models_registry.models import ChatModel, Connection
+from models_registry.services.access import Access, access_of
 from models_registry.services.connections import create_connection
-from models_registry.services.models import Access, access_of, change_model, create_model
+from models_registry.services.models import change_model, create_model
 from tests.models_registry.conftest import KEY
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.row("G4")]
 
 
 def test_nothing_of_a_person_stays(mina, boris, system_model):

@@ -32,6 +32,13 @@ def bytewise(data):
     return [bytes([each]) for each in data]
 
 
+def raw(data):
+    """With those characters as bytes that JSON need not escape."""
+    for character in "\u2028\u0085":
+        data = data.replace(b"\\u%04x" % ord(character), character.encode())
+    return data
+
+
 def without_end(w):
     """The finish, and nothing of what follows it."""
     if w is dashscope_wire:
@@ -64,7 +71,7 @@ BOTH = {
     ),
     "no blank line at the end": (lambda w: [w.hanging("Hi") + w.last().rstrip()], "Hi", COUNTED),
     "line ends of Unicode": (
-        lambda w: [w.hanging("a\u2028b\u0085c\u001cd"), w.last()],
+        lambda w: [raw(w.hanging("a\u2028b\u0085c\u001cd")), w.last()],
         "a\u2028b\u0085c\u001cd",
         COUNTED,
     ),
@@ -208,6 +215,7 @@ def _not_patient(monkeypatch):
     monkeypatch.setattr(streaming, "AFTER_FINISH_SECONDS", 0.2)
 
 
+@pytest.mark.row("F11", "F12")
 @pytest.mark.parametrize("name", BOTH)
 async def test_wire(name, upstream, wire, endpoint):
     """F11, F12"""
@@ -227,6 +235,7 @@ async def test_wire(name, upstream, wire, endpoint):
         assert end is None or events[-1] == end
 
 
+@pytest.mark.row("F12")
 @pytest.mark.parametrize("number", range(5))
 async def test_what_an_error_inside_a_200_means(number, upstream, wire, endpoint, provider):
     """F12, F14: which of them may be tried again"""
@@ -238,6 +247,7 @@ async def test_what_an_error_inside_a_200_means(number, upstream, wire, endpoint
     assert (text(events), type(failure)) == ("Hi", kind)
 
 
+@pytest.mark.row("F10")
 @pytest.mark.parametrize("name", LIMITED)
 async def test_too_much_of(name, upstream, wire, endpoint, settings):
     """F10: the text so far is kept, the connection closed."""
@@ -252,6 +262,7 @@ async def test_too_much_of(name, upstream, wire, endpoint, settings):
     assert await upstream.chats[0].was_left()
 
 
+@pytest.mark.row("F10")
 async def test_the_arguments_below_the_cap_are_kept(upstream, wire, endpoint, settings):
     """F10"""
     settings.PROVIDER_ARGUMENT_BYTES = 1_003

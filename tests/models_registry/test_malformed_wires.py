@@ -184,6 +184,7 @@ def _not_patient(monkeypatch):
     monkeypatch.setattr(streaming, "AFTER_FINISH_SECONDS", 0.2)
 
 
+@pytest.mark.row("F11", "F12")
 @pytest.mark.parametrize("name", WIRES)
 async def test_wire(name, upstream, endpoint):
     reply, said, end = WIRES[name]
@@ -239,6 +240,7 @@ LIMITED = {
 }
 
 
+@pytest.mark.row("F10")
 @pytest.mark.parametrize("name", LIMITED)
 async def test_too_much_of(name, upstream, endpoint, settings):
     """F10: the text so far is kept, the connection closed."""
@@ -253,6 +255,7 @@ async def test_too_much_of(name, upstream, endpoint, settings):
     assert await upstream.chats[0].was_left()
 
 
+@pytest.mark.row("F10")
 async def test_what_fits_of_the_piece_that_is_too_much_is_kept(upstream, endpoint, settings):
     """F10: text and thoughts to the last whole character."""
     settings.PROVIDER_TEXT_BYTES, settings.PROVIDER_REASONING_BYTES = 10, 7
@@ -268,6 +271,7 @@ async def test_what_fits_of_the_piece_that_is_too_much_is_kept(upstream, endpoin
         assert type(failure) is ProviderOverflow
 
 
+@pytest.mark.row("F10")
 async def test_the_calls_below_the_cap_are_kept(upstream, endpoint):
     """F10: also where all of them come in one piece."""
     calls = [
@@ -282,6 +286,7 @@ async def test_the_calls_below_the_cap_are_kept(upstream, endpoint):
     assert type(failure) is ProviderOverflow
 
 
+@pytest.mark.row("F10")
 async def test_the_arguments_below_the_cap_are_kept(upstream, endpoint, settings):
     """F10"""
     settings.PROVIDER_ARGUMENT_BYTES = 1_003

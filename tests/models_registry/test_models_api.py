@@ -5,8 +5,9 @@ from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 
 from models_registry.models import ChatModel
+from models_registry.services.access import Access
 from models_registry.services.connections import create_connection
-from models_registry.services.models import Access, create_model
+from models_registry.services.models import create_model
 from tests.models_registry.conftest import problem, wrong_fields
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("built_in")]
@@ -52,10 +53,10 @@ class TestListing:
         assert (model["input_price"], model["output_price"]) == ("2.500000", "10.000000")
         assert "upstream_name" not in model
 
+    @pytest.mark.row("A7")
     def test_anothers_and_closed_and_disabled_ones_are_not_there(
         self, api, boris, mina, hers, system_connection
     ):
-        """A7"""
         create_model(mina, scope="personal", name="mine", connection_id=hers.pk)
         closed = Access(everyone=False, roles=("admin",), users=(mina.pk,))
         create_model(
@@ -171,9 +172,9 @@ class TestMaking:
 
         assert problem(answer) == (403, "permission_denied")
 
+    @pytest.mark.row("A2")
     @pytest.mark.parametrize("whose", ["system", "another's", "nobody's"])
     def test_a_connection_must_be_ones_own(self, api, mina, boris, hers, system_connection, whose):
-        """A2"""
         there = {
             "system": str(system_connection.pk),
             "another's": str(hers.pk),
@@ -313,10 +314,10 @@ class TestChanging:
 
         assert wrong_fields(answer) == {"fallbacks"}
 
+    @pytest.mark.row("A7")
     def test_a_system_model_falls_back_on_no_personal_one(
         self, api, root, mina, hers, system_model
     ):
-        """A7"""
         create_model(mina, scope="personal", name="hers", connection_id=hers.pk)
 
         answer = api(root).patch(f"models/{system_model.pk}", {"fallbacks": ["hers"]})
@@ -343,9 +344,9 @@ class TestChanging:
         assert problem(api(mina).patch(there, {"name": "x"})) == (403, "permission_denied")
         assert problem(api(mina).delete(there)) == (403, "permission_denied")
 
+    @pytest.mark.row("A7")
     @pytest.mark.parametrize("method", ["get", "delete"])
     def test_anothers_does_not_exist(self, api, mina, boris, hers, method):
-        """A7"""
         made = create_model(mina, scope="personal", name="mine", connection_id=hers.pk)
 
         answer = getattr(api(boris), method)(f"models/{made.pk}")

@@ -47,6 +47,7 @@ class TestCharacters:
 
         assert text(await ask(endpoint)) == "a\ufffdb\ufffdcd\ufffd"
 
+    @pytest.mark.row("F11")
     async def test_line_separators_of_other_standards_are_text(self, upstream, endpoint):
         """F11"""
         upstream.script(

@@ -262,6 +262,7 @@ class TestQuirksOfServers:
         assert body["max_completion_tokens"] == 9
 
 
+@pytest.mark.row("X8")
 async def test_unknown_event_types_drop(upstream, endpoint):
     """X8: events from a provider are data, whatever they call themselves."""
     order = b"event: execute\n" + sse(delta("rm -rf"))

@@ -139,8 +139,8 @@ class TestTheDate:
             with pytest.raises(PermissionDenied):
                 act()
 
+    @pytest.mark.row("M7")
     def test_each_change_is_on_record(self, root, system_model):
-        """M7"""
         row = prices.set_price(system_model, DEARER, starts_at=DATE, actor=root)
         prices.change_price(row, Price(1, 1, None), starts_at=DATE, actor=root)
         prices.delete_price(row, actor=root)
@@ -337,6 +337,21 @@ class TestAdmin:
         for answer in (of_row, of_model):
             assert answer.content.decode().count("Cached input costs no more") == 1
         assert not ModelPrice.objects.exists()
+
+    def test_where_a_price_is_refused_nothing_of_the_form_is_stored(self, admin, dated):
+        later = DATE + timedelta(days=365)
+        prices.set_price(dated, DEARER, starts_at=later, actor=None)
+        rows = [
+            self.row(id=str(each.pk), model=str(dated.pk), starts_at_0=f"{day:%Y-%m-%d}")
+            for each, day in zip(dated.prices.order_by("starts_at"), (later, DATE), strict=True)
+        ]
+
+        form = self.form(dated, *rows, initial=2, display_name="Another")
+        answer = admin.post(f"{MODELS}{dated.pk}/change/", form, follow=True)
+
+        assert "There is another price from that time on." in answer.content.decode()
+        assert stored(dated).display_name == ""
+        assert not AuditEntry.objects.filter(action="model.changed", actor_name="root").exists()
 
     def test_its_page_shows_what_it_costs_now(self, admin, dated):
         yesterday = timezone.now() - timedelta(days=1)

@@ -81,6 +81,7 @@ async def test_an_html_error_page_stays_where_it_is(upstream, endpoint):
     assert "nginx" not in str(failure.as_problem())
 
 
+@pytest.mark.row("F14")
 async def test_retry_after_is_read(upstream, wire, endpoint):
     upstream.script(wire.refusal(429, retry_after="7"))
 
@@ -89,6 +90,7 @@ async def test_retry_after_is_read(upstream, wire, endpoint):
     assert failure.retry_after == 7
 
 
+@pytest.mark.row("F14")
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
@@ -128,6 +130,7 @@ async def test_a_refused_port(endpoint):
     assert failure.retryable
 
 
+@pytest.mark.row("O1", "O2")
 async def test_an_address_that_the_guard_closes(upstream, endpoint):
     """O2: whatever was saved, the connector refuses."""
     _events, failure = await ask_until_failure(replace(endpoint, allow_private=False))
@@ -144,6 +147,7 @@ async def test_a_name_that_does_not_resolve(endpoint):
     assert type(failure) is ProviderUnreachable
 
 
+@pytest.mark.row("F9")
 async def test_a_port_that_never_accepts(endpoint, settings):
     """F9: a connection that is not made is `upstream_error`, not silence."""
     settings.PROVIDER_CONNECT_SECONDS = 0.2
@@ -166,6 +170,7 @@ async def test_a_port_that_never_accepts(endpoint, settings):
     assert type(failure) is ProviderUnreachable
 
 
+@pytest.mark.row("F9")
 @pytest.mark.parametrize(
     "reply", [Reply((HANG,), raw=True), Reply((HANG,))], ids=["before", "after its headers"]
 )
@@ -180,6 +185,7 @@ async def test_a_server_that_says_nothing(upstream, endpoint, settings, reply):
     assert (failure.code, failure.status) == ("upstream_timeout", 504)
 
 
+@pytest.mark.row("F9")
 async def test_a_server_that_falls_silent_amid(upstream, wire, endpoint, settings):
     """F9"""
     settings.PROVIDER_FIRST_TOKEN_SECONDS = settings.PROVIDER_SILENCE_SECONDS = 0.2
@@ -216,6 +222,7 @@ async def test_a_server_that_speaks_no_http(upstream, endpoint):
     assert type(failure) is ProviderGarbled
 
 
+@pytest.mark.row("O6")
 @pytest.mark.parametrize("target", ["http://127.0.0.1:1/", "https://example.org/"])
 async def test_a_redirect_is_not_followed(upstream, endpoint, target):
     """O6"""
@@ -227,6 +234,7 @@ async def test_a_redirect_is_not_followed(upstream, endpoint, target):
     assert len(upstream.requests) == 1
 
 
+@pytest.mark.row("F10")
 async def test_a_packed_answer_is_not_unpacked(upstream, endpoint):
     """F10: a bomb would be unpacked before any limit is looked at."""
     upstream.script(Reply((b"\x1f\x8b", HANG), headers={"content-encoding": "gzip"}))
@@ -237,6 +245,7 @@ async def test_a_packed_answer_is_not_unpacked(upstream, endpoint):
     assert await upstream.chats[0].was_left()
 
 
+@pytest.mark.row("F10")
 async def test_of_a_refusal_only_the_beginning_is_read(upstream, endpoint, settings):
     """F10: the openai client would read the body to its end."""
     settings.PROVIDER_ERROR_BYTES = 1_000
@@ -248,8 +257,8 @@ async def test_of_a_refusal_only_the_beginning_is_read(upstream, endpoint, setti
     assert await upstream.chats[0].was_left()
 
 
+@pytest.mark.row("K10")
 async def test_a_key_that_the_provider_echoes_is_nowhere(upstream, wire, endpoint, caplog):
-    """K10"""
     upstream.script(wire.echo(endpoint.api_key))
 
     with caplog.at_level(logging.DEBUG):
@@ -259,8 +268,20 @@ async def test_a_key_that_the_provider_echoes_is_nowhere(upstream, wire, endpoin
     assert "401" in caplog.text
 
 
+@pytest.mark.row("K4", "K10")
+async def test_a_key_of_ours_is_no_machine_word(upstream, wire, endpoint, caplog):
+    """One of ours fits the form of an error's type."""
+    upstream.script(wire.echo("parley-" + "Canary" * 8))
+
+    with caplog.at_level(logging.DEBUG):
+        _events, failure = await ask_until_failure(endpoint)
+
+    assert "Canary" not in str(failure.as_problem()) + caplog.text
+    assert "401" in caplog.text
+
+
+@pytest.mark.row("G1")
 async def test_the_prompt_is_in_no_log(upstream, wire, endpoint, caplog):
-    """G1"""
     upstream.script(wire.answer("secret answer"))
 
     with caplog.at_level(logging.INFO):
@@ -269,6 +290,7 @@ async def test_the_prompt_is_in_no_log(upstream, wire, endpoint, caplog):
     assert "secret" not in caplog.text
 
 
+@pytest.mark.row("F15")
 async def test_the_provider_sees_at_once_that_the_reader_closed(upstream, wire, endpoint):
     """F15"""
     upstream.script(Reply((wire.hanging("Hi"), HANG)))
@@ -280,6 +302,7 @@ async def test_the_provider_sees_at_once_that_the_reader_closed(upstream, wire, 
     assert await upstream.chats[0].was_left()
 
 
+@pytest.mark.row("F15")
 @pytest.mark.parametrize(
     "reply",
     [Reply((HANG,), raw=True), Reply((HANG,)), None],

@@ -10,8 +10,9 @@ from models_registry.checks import unknown_models
 from models_registry.errors import ModelUnavailable
 from models_registry.models import ChatModel, Connection
 from models_registry.providers.base import Prices
+from models_registry.services.access import Access
 from models_registry.services.connections import create_connection
-from models_registry.services.models import Access, change_model, create_model
+from models_registry.services.models import change_model, create_model
 from models_registry.services.routing import resolve_model, routes_for
 from tests.models_registry.conftest import KEY
 
@@ -50,9 +51,9 @@ class TestNames:
         assert resolve_model(mina, "gpt-4o") == own
         assert resolve_model(boris, "gpt-4o") == system_model
 
+    @pytest.mark.row("A7")
     @pytest.mark.parametrize("name", ["nobody-knows", "", "mine", "closed"])
     def test_what_one_may_not_use_does_not_exist(self, mina, boris, hers, make, name):
-        """A7"""
         create_model(mina, scope="personal", name="mine", connection_id=hers.pk)
         make("closed", access=Access(users=(mina.pk,)))
 
@@ -61,8 +62,8 @@ class TestNames:
 
         assert str(refusal.value) == f"There is no model {name} that you may use."
 
+    @pytest.mark.row("A7")
     def test_access_taken_away_stops_the_next_turn(self, boris, system_model):
-        """A7"""
         change_model(system_model, actor=None, changes={"access": Access()})
 
         with pytest.raises(NotFound):
@@ -151,8 +152,8 @@ class TestRoutes:
 
         assert [route.name for route in routes_for(model, mina)] == ["a", "d", "b"]
 
+    @pytest.mark.row("A7")
     def test_fallbacks_that_one_may_not_use_are_left_out(self, mina, make):
-        """A7"""
         make("closed", access=Access())
         make("off", enabled=False)
         gone = make("gone")
@@ -162,16 +163,16 @@ class TestRoutes:
 
         assert [route.name for route in routes_for(model, mina)] == ["a", "good"]
 
+    @pytest.mark.row("K7")
     def test_an_undecryptable_key_disables_its_own_model(self, mina, make, settings, hers):
-        """K7"""
         model = make("a", fallbacks=["offline"])
         settings.ENCRYPTION_KEYS = ["another secret of thirty-two characters"]
 
         with pytest.raises(ModelUnavailable):
             routes_for(model, mina)
 
+    @pytest.mark.row("K7")
     def test_an_undecryptable_fallback_is_left_out(self, mina, make, settings):
-        """K7"""
         make("b")
         offline = ChatModel.objects.get(name="offline")
         offline = change_model(offline, actor=None, changes={"fallbacks": ["b"]})
@@ -179,8 +180,8 @@ class TestRoutes:
 
         assert [route.name for route in routes_for(offline, mina)] == ["offline"]
 
+    @pytest.mark.row("K7")
     def test_the_check_lists_keys_that_cannot_be_decrypted(self, system_connection, settings):
-        """K7"""
         from django.core import checks  # noqa: PLC0415
 
         def found():

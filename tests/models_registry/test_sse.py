@@ -17,6 +17,7 @@ def data(*texts):
     return [ServerEvent(b"", text) for text in texts]
 
 
+@pytest.mark.row("F11")
 @pytest.mark.parametrize(
     ("wire", "events"),
     [
@@ -46,6 +47,7 @@ def test_forms(wire, events):
     assert split(wire) == events
 
 
+@pytest.mark.row("F11")
 @given(
     texts=st.lists(
         st.binary(max_size=20).filter(lambda raw: not set(raw) & set(b"\r\n")), max_size=5
@@ -65,6 +67,7 @@ def test_wherever_the_network_cuts_the_events_are_the_same(texts, end, cuts):
     assert split(*chunks) == data(*texts)
 
 
+@pytest.mark.row("F10")
 @pytest.mark.parametrize(
     "chunks",
     [

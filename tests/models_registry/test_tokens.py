@@ -53,6 +53,7 @@ def test_ranks_and_patterns_are_tiktokens_own(name, monkeypatch):
     assert tokens._PATTERNS[name] == theirs["pat_str"]  # noqa: SLF001
 
 
+@pytest.mark.row("R4")
 @pytest.mark.parametrize(
     "text",
     [
@@ -127,6 +128,7 @@ class TestTrust:
             False,
         )
 
+    @pytest.mark.row("F13")
     @pytest.mark.parametrize(
         ("reported", "charged"),
         [

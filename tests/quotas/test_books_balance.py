@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import hypothesis
+import pytest
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -211,6 +212,7 @@ class Metering(RuleBasedStateMachine):
         )
 
 
+@pytest.mark.row("T8")
 def test_the_books_balance_whatever_happens(settings):
     settings.TIME_ZONE = "Europe/Berlin"
 

@@ -38,6 +38,7 @@ def at(text):
     return datetime.fromisoformat(text)
 
 
+@pytest.mark.row("F17")
 @pytest.mark.parametrize(
     ("name", "moment", "start", "end"),
     [
@@ -58,6 +59,7 @@ def test_a_day_lasts_from_midnight_to_midnight(zone, name, moment, start, end):
     assert bounds(Period.DAY, at(moment)) == (at(start), at(end))
 
 
+@pytest.mark.row("F17")
 @pytest.mark.parametrize(
     ("moment", "start", "end"),
     [
@@ -76,6 +78,7 @@ def test_total_never_ends():
     assert bounds(Period.TOTAL, at("2026-11-21T22:10Z")) == (BEGINNING, None)
 
 
+@pytest.mark.row("F17")
 @pytest.mark.parametrize("name", ZONES)
 @pytest.mark.parametrize("period", [Period.MINUTE, Period.DAY, Period.MONTH])
 def test_every_moment_lies_in_one_window_and_windows_leave_no_gap(zone, name, period):

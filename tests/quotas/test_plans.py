@@ -72,6 +72,18 @@ def test_one_plan_is_the_default_whatever_is_done(boss):
         plans.change(standard, actor=boss, name="Again")
 
 
+@pytest.mark.parametrize("name", ["none", " none ", "", "  ", "two\nlines", "x" * 81, "Standard"])
+def test_a_name_that_cannot_be_told_apart_is_refused_by_every_door(boss, name):
+    small = plans.create(actor=boss, name="Small")
+
+    with pytest.raises(Invalid):
+        plans.create(actor=boss, name=name)
+    with pytest.raises(Invalid):
+        plans.change(small, actor=boss, name=name)
+
+    assert sorted(Plan.objects.values_list("name", flat=True)) == ["Small", "Standard"]
+
+
 def test_the_first_plan_is_the_default(boss):
     Plan.objects.all().delete()
 

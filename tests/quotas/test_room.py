@@ -293,6 +293,7 @@ def test_what_the_deployment_does_by_itself_counts_against_the_deployment_alone(
     assert [each.kind for each in Window.objects.all()] == [Kind.DEPLOYMENT]
 
 
+@pytest.mark.row("R1")
 def test_of_many_at_once_exactly_as_many_pass_as_have_room(alice):
     """R1, promise 2; the first of them make the window, all at once."""
     limited("user", alice.user_id, "requests", "day", 5)
@@ -307,8 +308,9 @@ def test_of_many_at_once_exactly_as_many_pass_as_have_room(alice):
     assert list(books.audit()) == []
 
 
+@pytest.mark.row("T8")
 def test_many_who_begin_and_end_at_once_leave_the_books_right(django_user_model, alice):
-    """T8: in every window that they share, made meanwhile or not."""
+    """In every window that they share, made meanwhile or not."""
     limited("deployment", "", "tokens", "total", 10**9)
     limited("deployment", "", "requests", "day", 10**6)
     payers = [alice, Payer(uuid4()), Payer(uuid4(), key_id=uuid4()), Payer()]
@@ -347,6 +349,7 @@ def test_an_audit_finds_what_is_wrong_and_puts_it_right(alice):
     assert (window().used, window().held) == (30, 100)
 
 
+@pytest.mark.row("F17")
 def test_a_time_zone_that_was_changed_under_a_turn_leaves_nothing_held(alice, settings):
     """F17."""
     limited("user", alice.user_id, "tokens", "day", 1_000)

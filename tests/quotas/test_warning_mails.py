@@ -100,6 +100,7 @@ def test_a_limit_without_end_is_told_to_have_none(mina):
     assert "does not start anew" in letter.body
 
 
+@pytest.mark.row("T7")
 def test_of_several_workers_at_once_one_writes(mina):
     wants(mina)
     use_up(mina)

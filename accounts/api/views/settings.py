@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from accounts.api.callers import caller_of
 from accounts.api.settings import SettingsChangesSerializer, SettingsSerializer
-from accounts.services import deployment
+from accounts.services import deployment_settings
 from common.api.views import ApiView
 
 
@@ -22,7 +22,7 @@ class SettingsView(ApiView):
     def get(self, request: Request) -> Response:
         """The public ones; for those who may change them, all."""
         user = caller_of(request).user if request.auth else None
-        return Response(deployment.shown_to(user))
+        return Response(deployment_settings.shown_to(user))
 
     @extend_schema(request=SettingsChangesSerializer, responses=SettingsSerializer)
     def patch(self, request: Request) -> Response:
@@ -31,5 +31,5 @@ class SettingsView(ApiView):
         user = caller_of(request).user
         changes = SettingsChangesSerializer(data=request.data)
         changes.is_valid(raise_exception=True)
-        deployment.change(changes.validated_data, actor=user)
-        return Response(deployment.shown_to(user))
+        deployment_settings.change(changes.validated_data, actor=user)
+        return Response(deployment_settings.shown_to(user))

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.management.passwords import given_password
 from accounts.services import people
-from common.commands import Answer, CliCommand, usage_error
+from common.commands import Answer, CliCommand, ask, usage_error
 
 
 class Command(CliCommand):
@@ -48,7 +48,7 @@ class Command(CliCommand):
 def _ask(option: str, label: str) -> str:
     if not sys.stdin.isatty():
         raise usage_error(_("%(option)s is missing.") % {"option": option})
-    return input(f"{label}: ").strip()
+    return ask(f"{label}: ").strip()
 
 
 def _password(*, from_input: bool) -> str:

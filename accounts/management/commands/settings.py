@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.services import deployment
+from accounts.services import deployment_settings
 from common import runtime_settings
 from common.changeable import Changeable
 from common.commands import Answer, CliGroup
@@ -46,12 +46,12 @@ class Command(CliGroup):
 
     def set(self, *, name: str, value: str, **options: Any) -> Answer:
         found = _known(name)
-        deployment.change({name: found.read(name, value)}, actor=None)
+        deployment_settings.change({name: found.read(name, value)}, actor=None)
         return _row(name, {name})
 
     def reset(self, *, name: str, **options: Any) -> Answer:
         _known(name)
-        deployment.change({name: None}, actor=None)
+        deployment_settings.change({name: None}, actor=None)
         return _row(name, set())
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from django.utils.translation import gettext as _
 
-from chat.api.answers import WRITE_BYTES, failure
+from chat.api.replies import failure, writes
 from chat.models import Message
 from chat.services.answers import Answer
 from chat.streams import events
@@ -163,13 +163,13 @@ async def chunks(
 ) -> AsyncGenerator[bytes, None]:
     """`chat.completion.chunk` events: those of the events that are `ready`, then of `batches`."""
     async with aclosing(batches):
-        for piece in _pieces(_lines(writing, ready, include_usage=include_usage)):
-            yield piece
+        for write in writes(_lines(writing, ready, include_usage=include_usage)):
+            yield write
         if ready[-1].is_end:
             return
         async for batch in batches:
-            for piece in _pieces(_lines(writing, batch, include_usage=include_usage)):
-                yield piece
+            for write in writes(_lines(writing, batch, include_usage=include_usage)):
+                yield write
 
 
 def frame(error: AppError) -> bytes:
@@ -191,20 +191,6 @@ def _lines(writing: Writing, batch: list[Event], *, include_usage: bool) -> Iter
                 usage = {"choices": [], "usage": _usage(message)}
                 yield _data(writing.head(_CHUNK) | usage)
             yield DONE
-
-
-def _pieces(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """What is there at once leaves in one write, a replay of megabytes in several."""
-    ready: list[bytes] = []
-    size = 0
-    for line in lines:
-        ready.append(line)
-        size += len(line)
-        if size > WRITE_BYTES:
-            yield b"".join(ready)
-            ready, size = [], 0
-    if ready:
-        yield b"".join(ready)
 
 
 def _line(writing: Writing, *, finish_reason: str | None = None, **more: Any) -> bytes:

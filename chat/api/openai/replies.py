@@ -13,8 +13,7 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
 
-from accounts.api.callers import caller_of
-from chat.api import answers as rest_answers
+from chat.api import replies
 from chat.api.openai import answers
 from chat.api.waiting import Waiting
 from chat.streams import events
@@ -39,21 +38,14 @@ def whole(turn: TurnRef) -> Waiting:
         if error := answers.failed(end):
             raise error
         message = orjson.loads(end.data)["message"]
-        return rest_answers.json(answers.whole(turn, message, logprobs=logprobs))
+        return replies.json(answers.whole(turn, message, logprobs=logprobs))
 
     return Waiting(render)
 
 
 def streamed(request: Request, begin: Callable[[], TurnRef], *, include_usage: bool) -> Waiting:
     """The answer in chunks. What fails before there is a first one has a status of its own."""
-    caller = caller_of(request)
-    slot = Slot(caller.user.pk)
-    try:
-        turn = begin()
-    except BaseException:
-        slot.release()
-        raise
-    scope = getattr(request._request, "scope", None)  # noqa: SLF001 DRF's name for it
+    turn, slot = replies.begun(request, begin)
 
     async def render() -> EventStreamResponse:
         batches = read_turn(turn)
@@ -64,15 +56,10 @@ def streamed(request: Request, begin: Callable[[], TurnRef], *, include_usage: b
             await batches.aclose()
             raise
         cut = Unavailable(_("The stream was ended before the answer was."))
-        return EventStreamResponse(
-            answers.chunks(
-                answers.Writing(turn), batches, ready=ready, include_usage=include_usage
-            ),
-            slot=slot,
-            credential_id=caller.credential_id,
-            scope=scope,
-            last_words=answers.frame(cut),
+        chunks = answers.chunks(
+            answers.Writing(turn), batches, ready=ready, include_usage=include_usage
         )
+        return replies.response(request, chunks, slot, last_words=answers.frame(cut))
 
     return _Stream(render, slot)
 

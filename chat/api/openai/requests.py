@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from chat.api.openai import fields
 from chat.api.openai.messages import read_function_name, read_messages
-from chat.api.serializers import MODEL_CHARACTERS
+from chat.models.conversations import MODEL_CHARACTERS
 from chat.parameters import known_parameters
 from common.errors import Invalid
 from common.text import excerpt

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from accounts.api.callers import caller_of
 from accounts.api.scopes import CHATTING
-from chat.api import answers, schema
+from chat.api import replies, schema
 from chat.api.requests import idempotency_key, takes_stream
 from chat.api.serializers import EditSerializer, FeedbackSerializer, SendSerializer
 from chat.services import messages
@@ -80,7 +80,7 @@ class MessagesView(ApiView):
     )
     def post(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
         """Send a message; answers when the turn has ended."""
-        return answers.whole(send(request, conversation_id))
+        return replies.whole(send(request, conversation_id))
 
 
 @extend_schema(tags=["messages"])
@@ -104,8 +104,8 @@ class MessagesStreamView(ApiView):
     def post(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
         """Send a message and stream the answer. Who accepts JSON alone gets it at the end."""
         if not takes_stream(request):
-            return answers.whole(send(request, conversation_id))
-        return answers.stream(request, lambda: send(request, conversation_id).ref)
+            return replies.whole(send(request, conversation_id))
+        return replies.stream(request, lambda: send(request, conversation_id).ref)
 
 
 @extend_schema(tags=["messages"])

@@ -14,13 +14,12 @@ from rest_framework.response import Response
 
 from accounts.api.callers import caller_of
 from accounts.api.scopes import CHATTING
-from chat.api import answers, schema
+from chat.api import replies, schema
 from chat.api.requests import idempotency_key, position, takes_stream, wants_stream
 from chat.api.serializers import ChatOnceSerializer, RegenerateSerializer
 from chat.api.waiting import Waiting
-from chat.endings import ending
 from chat.services import messages
-from chat.services.stopping import request_stop
+from chat.services.stopping import ending, request_stop
 from chat.services.turn_requests import TurnStarted, chat_once, regenerate, turn_of_message
 from common.api.renderers import EventStreamRenderer, JSONRenderer
 from common.api.views import ApiView
@@ -50,7 +49,7 @@ class MessageStreamView(ApiView):
         caller = caller_of(request)
         if not takes_stream(request):
             return Response(messages.message_of(caller, message_id))
-        return answers.stream(request, lambda: turn_of_message(caller, message_id), after=after)
+        return replies.stream(request, lambda: turn_of_message(caller, message_id), after=after)
 
 
 @extend_schema(tags=["turns"])
@@ -68,7 +67,7 @@ class StopView(ApiView):
         async def render() -> HttpResponse:
             # Shielded: a person who leaves has asked for the stop all the same.
             await asyncio.shield(ending(turn))
-            return answers.json(await in_thread(messages.message_of)(caller, message_id))
+            return replies.json(await in_thread(messages.message_of)(caller, message_id))
 
         return Waiting(render)
 
@@ -87,8 +86,8 @@ class RegenerateView(ApiView):
     def post(self, request: Request, message_id: UUID) -> HttpResponseBase:
         """Answer again, beside the answers there are. `Accept: text/event-stream` streams it."""
         if wants_stream(request):
-            return answers.stream(request, lambda: self.begin(request, message_id).ref)
-        return answers.whole(self.begin(request, message_id))
+            return replies.stream(request, lambda: self.begin(request, message_id).ref)
+        return replies.whole(self.begin(request, message_id))
 
     def begin(self, request: Request, message_id: UUID) -> TurnStarted:
         serializer = RegenerateSerializer(data=request.data)
@@ -127,5 +126,5 @@ class ChatView(ApiView):
             return chat_once(caller_of(request), **fields, idempotency_key=key)
 
         if asks_stream or wants_stream(request):
-            return answers.stream(request, lambda: begin().ref)
-        return answers.once(begin())
+            return replies.stream(request, lambda: begin().ref)
+        return replies.once(begin())

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from chat.models import Conversation, Message
+from chat.models.conversations import MODEL_CHARACTERS
 from chat.services.imports import drafts
 from chat.services.imports.drafts import Draft, Imported
 from chat.services.imports.pieces import Pieces, Span
@@ -131,7 +132,7 @@ def _node(message: Any, *, name: str, parent: str | None, children: list[str]) -
         content=drafts.text(said),
         at=drafts.moment(message.get("create_time")),
         status=_STATUSES.get(status, _COMPLETE) if isinstance(status, str) else _COMPLETE,
-        model=drafts.line(metadata.get("model_slug"), 200),
+        model=drafts.line(metadata.get("model_slug"), MODEL_CHARACTERS),
     )
     return _Node(parent, children, draft)
 

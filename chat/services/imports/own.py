@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from chat.models import Conversation, Message
+from chat.models.conversations import MODEL_CHARACTERS
 from chat.parameters import known_parameters
 from chat.services.imports import drafts
 from chat.services.imports.drafts import Draft, Imported
 from chat.services.imports.pieces import Pieces, Span
 from common.errors import Invalid
-from common.money import BILLION
+from common.money import billionths
 
 FORMAT = "parley.conversations"
 VERSION = 1
 TREE = "messages"
 READ = frozenset({TREE, "parameters"})
 
-MODEL_CHARACTERS = 200
 # The desk's people speak in tickets alone; to pass for one of them is nobody's.
 _ROLES = frozenset(Message.Role.values) - {Message.Role.AGENT}
 _ENDED = frozenset(Message.Status.values) - Message.BEING_WRITTEN
@@ -176,7 +175,7 @@ _MORE: dict[str, Callable[[Draft, Any], None]] = {
 def _cost(value: Any) -> int | None:
     if not isinstance(value, str) or not _MONEY.fullmatch(value):
         return None
-    return int(Decimal(value) * BILLION)
+    return billionths(value)
 
 
 def _objects(value: Any, read_one: Any, most: int) -> list[dict[str, Any]]:

@@ -32,7 +32,8 @@ class Command(CliCommand):
         except DatabaseError as error:
             raise Refused(f"DATABASE_URL: {str(error).splitlines()[0]}") from error
         except OSError as error:
-            raise Refused(f"{error.filename or path}: {error.strerror}") from error
+            # Not the file that the error names: a draft of ours, under a name nobody gave.
+            raise Refused(f"{path}: {error.strerror}") from error
         return {
             "path": str(written),
             "bytes": written.stat().st_size,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import Count
@@ -15,18 +14,12 @@ from django.utils.translation import gettext_lazy
 from accounts.services.people import find
 from common.commands import Answer, CliGroup, confirm, moment, usage_error
 from common.errors import NotFound
-from common.money import BILLION, as_decimal
-from models_registry.models import ChatModel, Price
+from common.money import as_decimal, billionths
+from models_registry.models import ChatModel
 from models_registry.services import prices
+from models_registry.services.access import access_of, grant, revoke
 from models_registry.services.explaining import explain, meant_by
-from models_registry.services.models import (
-    access_of,
-    change_model,
-    delete_model,
-    grant,
-    revoke,
-    set_enabled,
-)
+from models_registry.services.models import change_model, delete_model, set_enabled
 
 # For cached input: no price of its own.
 _AS_OTHER = "none"
@@ -221,12 +214,9 @@ def _amount_or_none(text: str) -> int | str:
 def _amount(text: str) -> int:
     """Billionths; argparse tells what is wrong."""
     try:
-        amount = Decimal(text) * BILLION
-    except ArithmeticError:  # no number, or one beyond what Decimal holds
-        amount = Decimal("NaN")
-    if not amount.is_finite():
-        raise ArgumentTypeError(_("use a number like 2.5"))
-    return int(amount)
+        return billionths(text)
+    except ValueError as exc:
+        raise ArgumentTypeError(_("use a number like 2.5")) from exc
 
 
 def _moment(text: str) -> datetime:
@@ -246,8 +236,7 @@ def _remove_price(model: ChatModel, starts_at: datetime) -> None:
 
 def _prices(model: ChatModel) -> list[dict[str, Any]]:
     """What it costs, one row for each time that this changes; the first holds until the second."""
-    own = Price(model.input_price, model.output_price, model.cached_price)
-    rows = [(None, own), *((row.starts_at, row.price) for row in model.prices.all())]
+    rows = [(None, model.first_price), *((row.starts_at, row.price) for row in model.prices.all())]
     begun = [at for at, _price in rows if at is None or at <= timezone.now()]
     return [
         {

@@ -10,8 +10,6 @@ from django.utils.translation import gettext_lazy
 
 from common.commands import Answer, CliCommand, Refused, dump_json, table
 from quotas.services import books
-from quotas.services.amounts import told
-from quotas.services.books import Difference
 
 
 class Command(CliCommand):
@@ -26,7 +24,7 @@ class Command(CliCommand):
     def run(self, *, repair: bool, **options: Any) -> Answer:
         """Exit 1 when they disagree and were not repaired."""
         as_json = options["format"] == "json"
-        rows = [_row(each) for each in books.audit(repair=repair)]
+        rows = [each.as_row() for each in books.audit(repair=repair)]
         answer = {"agree": not rows, "repaired": repair and bool(rows), "differences": rows}
         if not rows:
             return answer if as_json else _("The counters agree with the ledger.")
@@ -36,19 +34,3 @@ class Command(CliCommand):
         if as_json:
             sys.exit(1)
         raise Refused(_("The counters disagree with the ledger. To put them right: --repair"))
-
-
-def _row(difference: Difference) -> dict[str, Any]:
-    window = difference.window
-    counted, true = difference.counted, difference.true
-    return {
-        "subject": window.kind,
-        "id": window.subject_id,
-        "metric": window.metric,
-        "period": window.period,
-        "start": window.start.isoformat(),
-        "used": told(window.metric, counted.used),
-        "used_by_ledger": told(window.metric, true.used),
-        "held": told(window.metric, counted.held),
-        "held_by_ledger": told(window.metric, true.held),
-    }

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.services import people
 from common.commands import Answer, CliGroup, confirm, usage_error
-from common.errors import Invalid
-from common.text import is_line
 from quotas.models import Plan
 from quotas.services import plans
 from quotas.services.amounts import Allowance, amount_in, check_named
@@ -64,9 +61,7 @@ class Command(CliGroup):
     def create(
         self, *, name: str, limit: list[str] | None, default: bool, **_options: Any
     ) -> Answer:
-        made = plans.create(
-            actor=None, name=_checked(name), is_default=default, limits=_limits(limit or ())
-        )
+        made = plans.create(actor=None, name=name, is_default=default, limits=_limits(limit or ()))
         return _row(made)
 
     def change(
@@ -84,7 +79,7 @@ class Command(CliGroup):
         changed = plans.change(
             plans.find(name),
             actor=None,
-            name=None if rename is None else _checked(rename, field="rename"),
+            name=rename,
             is_default=True if default else None,
             limits=_limits(limit or ()) if limit or no_limits else None,
         )
@@ -100,7 +95,7 @@ class Command(CliGroup):
     def assign(self, *, name: str, users: list[str], role: str | None, **_options: Any) -> Answer:
         if bool(users) == (role is not None):
             raise usage_error(_("Say to whom: USER or --role."))
-        plan = None if name == "none" else plans.find(name)
+        plan = None if name == plans.NO_PLAN else plans.find(name)
         told = plan.name if plan else None
         if role is not None:
             plans.assign_to_role(role, plan, actor=None)
@@ -112,14 +107,6 @@ class Command(CliGroup):
 
 def _add_name(parser: Any) -> None:
     parser.add_argument("name", metavar="NAME", help=_("Name of a plan."))
-
-
-def _checked(name: str, *, field: str = "name") -> str:
-    """As REST takes it; raises Invalid."""
-    name = name.strip()
-    if not is_line(name) or len(name) > settings.NAME_CHARACTERS or name == "none":
-        raise Invalid.field(field, _("This cannot be the name of a plan."))
-    return name
 
 
 def _limits(words: Any) -> list[Allowance]:

@@ -51,8 +51,8 @@ def test_a_conversation_is_made_read_changed_and_deleted(rest, model):
     assert rest("get", path).status_code == 404
 
 
+@pytest.mark.row("A4")
 def test_what_a_client_may_not_write_is_not_stored(rest, conversation, charlie):
-    """A4."""
     forbidden = {
         "owner": str(charlie.user.pk),
         "owner_id": str(charlie.user.pk),
@@ -74,6 +74,7 @@ def test_what_a_client_may_not_write_is_not_stored(rest, conversation, charlie):
     assert before.title_source == "none"
 
 
+@pytest.mark.row("I8", "I4")
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -92,7 +93,6 @@ def test_what_a_client_may_not_write_is_not_stored(rest, conversation, charlie):
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_is_written(rest, conversation, field, value):
-    """I8, I4."""
     answer = rest("patch", f"conversations/{conversation.id}", {field: value})
 
     assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
@@ -112,16 +112,17 @@ def test_a_title_is_one_line_that_nothing_turns_or_hides(rest):
     assert (refused.status_code, refused.json()["code"]) == (400, "invalid")
 
 
+@pytest.mark.row("I8")
 @pytest.mark.parametrize("value", ["t" * 200, ""])
 def test_a_title_at_its_limits_is_taken(rest, conversation, value):
-    """I8."""
     changed = rest("patch", f"conversations/{conversation.id}", {"title": value})
 
     assert changed.json()["title"] == value
 
 
+@pytest.mark.row("A2")
 def test_another_persons_conversation_does_not_exist(rest, stranger, conversation):
-    """A2: the same answer as for an id that never was."""
+    """The same answer as for an id that never was."""
     theirs = Rest(stranger)
     path = f"conversations/{conversation.id}"
     nowhere = "conversations/01900000-0000-7000-8000-000000000000"
@@ -180,6 +181,7 @@ def test_a_list_is_filtered_ordered_and_searched(rest, alice, conversation):
     assert titles("ordering=-created_at") == ["apples", "Bananas"]
 
 
+@pytest.mark.row("I4", "I6", "I7", "I11", "A5")
 @pytest.mark.parametrize(
     "query",
     [
@@ -201,12 +203,12 @@ def test_a_list_is_filtered_ordered_and_searched(rest, alice, conversation):
     ],
 )
 def test_a_query_outside_its_values_is_invalid(rest, conversation, query):
-    """A5, I4, I6, I7, I11."""
     answer = rest("get", f"conversations?{query}")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
 
 
+@pytest.mark.row("I11")
 def test_a_search_that_takes_too_long_is_refused(rest, conversation, settings):
     """I11: ends in 2 s; here, in none."""
     chain(conversation, 1_000, content="stone" + " word" * 250)
@@ -222,8 +224,8 @@ def test_a_search_that_takes_too_long_is_refused(rest, conversation, settings):
     assert rest("get", "conversations").status_code == 200
 
 
+@pytest.mark.row("I6")
 def test_a_cursor_is_good_for_its_list_and_caller_only(rest, stranger, alice, charlie, model):
-    """I6."""
     for caller in (alice, charlie):
         for n in range(3):
             Conversation.objects.create(owner=caller.user, title=str(n))
@@ -246,8 +248,8 @@ def test_a_list_costs_two_queries_however_long(
         rest("get", "conversations?limit=30")
 
 
+@pytest.mark.row("A2")
 def test_a_model_that_is_not_the_callers_makes_no_conversation(rest, model):
-    """A2."""
     answer = rest("post", "conversations", {"model": "no-such-model"})
 
     found = answer.json()
@@ -257,8 +259,8 @@ def test_a_model_that_is_not_the_callers_makes_no_conversation(rest, model):
     assert Conversation.objects.count() == 0
 
 
+@pytest.mark.row("A8")
 def test_deleting_under_a_running_turn_is_final(rest, alice, conversation, script):
-    """A8."""
     gate = Gate()
     script(TextDelta("a"), gate, TextDelta("b"), Finished("stop"))
     send_message(alice, conversation.id, content="Hi")

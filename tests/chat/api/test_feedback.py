@@ -75,8 +75,8 @@ def test_a_comment_is_bounded(rest, pair, settings):
     assert list(refused.json()["errors"]) == ["comment"]
 
 
+@pytest.mark.row("A2")
 def test_another_persons_answer_does_not_exist(stranger, pair):
-    """A2."""
     for method in ("post", "delete"):
         answer = Rest(stranger)(method, f"messages/{pair[1].id}/feedback", {"rating": "up"})
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

@@ -92,6 +92,7 @@ async def test_a_turn_that_fails_answers_with_its_problem_and_is_kept(
     assert (await Hold.objects.aget()).status == "settled"
 
 
+@pytest.mark.row("T4")
 async def test_two_tabs_at_once_are_one_turn_and_one_conflict(serving, token, path, script):
     """T4."""
     gate = Gate()
@@ -110,6 +111,7 @@ async def test_two_tabs_at_once_are_one_turn_and_one_conflict(serving, token, pa
     assert await Message.objects.acount() == 2
 
 
+@pytest.mark.row("T2")
 async def test_twenty_equal_requests_with_one_key_are_one_turn(serving, token, path, script):
     """T2: as JSON and as streams; one call, one record, equal answers."""
     gate = Gate()
@@ -138,6 +140,7 @@ async def test_twenty_equal_requests_with_one_key_are_one_turn(serving, token, p
     assert await UsageRecord.objects.acount() == 1
 
 
+@pytest.mark.row("T1")
 async def test_a_key_belongs_to_its_caller_and_to_its_body(
     serving, token, stranger, charlie, model, path, script
 ):
@@ -162,9 +165,9 @@ async def test_a_key_belongs_to_its_caller_and_to_its_body(
     assert await Turn.objects.acount() == 2
 
 
+@pytest.mark.row("I8")
 @pytest.mark.parametrize("key", ["", "k" * 256, "a\tb", "\x7f"])
 async def test_a_key_that_is_none_is_invalid(serving, token, path, key):
-    """I8."""
     headers = {"Idempotency-Key": key}
     request = Request("POST", path, token=token, body={"content": "Hi"}, headers=headers)
 
@@ -173,6 +176,7 @@ async def test_a_key_that_is_none_is_invalid(serving, token, path, key):
     assert await Turn.objects.acount() == 0
 
 
+@pytest.mark.row("T3")
 async def test_a_refusal_is_not_remembered_with_its_key(serving, token, path, script):
     """T3."""
     headers = {"Idempotency-Key": "k"}
@@ -189,6 +193,7 @@ async def test_a_refusal_is_not_remembered_with_its_key(serving, token, path, sc
     assert request.status == 201
 
 
+@pytest.mark.row("I8")
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -206,7 +211,6 @@ async def test_a_refusal_is_not_remembered_with_its_key(serving, token, path, sc
     ],
 )
 def test_a_wrong_field_is_named_before_anything_happens(rest, path, body, field):
-    """I8."""
     for each in (path, f"{path}/stream"):
         answer = rest("post", each, body)
         assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
@@ -214,9 +218,9 @@ def test_a_wrong_field_is_named_before_anything_happens(rest, path, body, field)
     assert Message.objects.count() == 0
 
 
+@pytest.mark.row("I10", "I9")
 @pytest.mark.parametrize("body", [b"[]", b"5", b"null", b"", b"{", b'"a"', b"\xff"])
 def test_a_body_that_is_no_object_is_invalid(rest, path, body):
-    """I10, I9."""
     answer = rest.client.generic("POST", f"/api/v1/{path}", body, content_type="application/json")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
@@ -269,6 +273,7 @@ def test_another_branch_is_read_by_its_leaf_and_siblings_are_named(rest, convers
     assert active[-1]["siblings"] == older[2]["siblings"] == [str(made[2].id), str(other.id)]
 
 
+@pytest.mark.row("I7", "A2")
 @pytest.mark.parametrize(
     ("query", "status"),
     [
@@ -280,7 +285,6 @@ def test_another_branch_is_read_by_its_leaf_and_siblings_are_named(rest, convers
     ],
 )
 def test_a_page_that_cannot_be_is_refused(rest, conversation, path, query, status):
-    """I7, A2."""
     talk(conversation, "a")
 
     assert rest("get", f"{path}?{query}").status_code == status
@@ -313,8 +317,8 @@ def test_a_message_is_read_edited_and_deleted_with_what_follows(rest, conversati
     assert list(left) == ["a", "b"]
 
 
+@pytest.mark.row("A2", "A6")
 def test_another_persons_message_does_not_exist(rest, stranger, conversation):
-    """A2, A6."""
     made = talk(conversation, "a", "b")
     theirs = Rest(stranger)
 
@@ -331,8 +335,9 @@ def test_another_persons_message_does_not_exist(rest, stranger, conversation):
     assert Message.objects.filter(content__in=["a", "b"]).count() == 2
 
 
+@pytest.mark.row("A3")
 async def test_a_branch_is_begun_at_an_older_message(serving, token, conversation, path, script):
-    """A3: a parent in another conversation of one's own is invalid."""
+    """A parent in another conversation of one's own is invalid."""
     made = await asyncio.to_thread(talk, conversation, "a", "b", "c", "d")
     elsewhere = await Conversation.objects.acreate(owner_id=conversation.owner_id, model="echo")
     foreign = await asyncio.to_thread(talk, elsewhere, "z")

@@ -17,6 +17,7 @@ def path(conversation) -> str:
     return f"conversations/{conversation.id}/messages"
 
 
+@pytest.mark.row("O9")
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
@@ -62,6 +63,7 @@ def test_a_range_of_one_number_is_told_as_that_number():
     assert refused.value.detail == {"n": ["Only 1 is possible."]}
 
 
+@pytest.mark.row("O9")
 async def test_parameters_of_ours_never_get_through(serving, token, path, script):
     """O9: an address, a key, headers in the body reach nobody."""
     script(TextDelta("a"), Finished("stop"))

@@ -40,8 +40,9 @@ async def connected(token, upstream):
     return made["id"], {each["name"]: each["id"] for each in found["added"]}
 
 
+@pytest.mark.row("K9")
 async def test_they_are_made_found_used_and_deleted(serving, token, upstream, settings):
-    """O1, K9: the key goes where its owner said, and nowhere else."""
+    """O1: the key goes where its owner said, and nowhere else."""
     settings.ALLOW_PRIVATE_UPSTREAMS = True
     there, models = await connected(token, upstream)
     upstream.script(answer("Hel", "lo"))
@@ -73,8 +74,8 @@ async def test_discovering_again_adds_nothing(serving, token, upstream, settings
     assert (again["ok"], again["models"], again["added"]) == (True, ["gpt-4o", "mock"], [])
 
 
+@pytest.mark.row("A7")
 async def test_nobody_else_sees_or_uses_them(serving, token, stranger, upstream, settings):
-    """A7"""
     settings.ALLOW_PRIVATE_UPSTREAMS = True
     there, models = await connected(token, upstream)
     upstream.script(answer("Hello"))
@@ -103,6 +104,7 @@ async def test_nobody_else_sees_or_uses_them(serving, token, stranger, upstream,
     assert upstream.chats == []
 
 
+@pytest.mark.row("O1")
 async def test_an_address_that_may_not_be_reached_is_never_asked(
     serving, token, upstream, settings
 ):

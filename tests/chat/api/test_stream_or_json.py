@@ -26,8 +26,8 @@ async def answered(script, path: str, token: str) -> str:
     return str(events[0]["message_id"])
 
 
+@pytest.mark.row("E9")
 async def test_who_accepts_json_alone_gets_json_at_the_end(serving, token, path, script):
-    """E9."""
     script(TextDelta("a"), Finished("stop"))
 
     asks_json = {"Accept": "application/json"}
@@ -53,6 +53,7 @@ async def test_who_takes_a_stream_at_all_gets_it(serving, token, path, script, a
     assert text_of(await stream.events()) == "a"
 
 
+@pytest.mark.row("E9")
 @pytest.mark.parametrize("accept", ["application/json", "text/html", "image/png", "x"])
 async def test_what_is_no_stream_is_not_labelled_as_one(serving, token, path, script, accept):
     """E9: nobody is refused for asking, and JSON says that it is JSON."""
@@ -82,6 +83,7 @@ async def test_options_of_a_stream_are_json(serving, token, path, script, accept
         assert asked.headers["allow"] == methods
 
 
+@pytest.mark.row("E9")
 async def test_head_is_answered_with_headers_and_nothing_more(serving, token, alice, path, script):
     """E9: and holds no place among the streams."""
     message_id = await answered(script, path, token)

@@ -12,6 +12,7 @@ from django.test import AsyncClient
 from chat.models import Message, Turn
 from common import pulse
 from common.streaming import Slot, open_streams
+from models_registry.errors import ProviderBusy
 from models_registry.providers.base import Finished, TextDelta
 from tests.asgi import Request, parse_events
 from tests.chat.conftest import Gate, text_of
@@ -32,6 +33,7 @@ def quick_pulse(monkeypatch) -> None:
     monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.02)
 
 
+@pytest.mark.row("E2")
 async def test_events_come_one_by_one_with_the_headers_of_a_stream(serving, token, path, script):
     """E2: each is sent when it is there."""
     gates = [Gate(), Gate()]
@@ -58,8 +60,8 @@ async def test_events_come_one_by_one_with_the_headers_of_a_stream(serving, toke
     assert seen[-1]["message"]["content"] == "ab"
 
 
+@pytest.mark.row("E1")
 async def test_text_that_looks_like_the_protocol_is_one_event(serving, token, path, script):
-    """E1."""
     evil = "a\n\ndata: x\r\nevent: execute\rid: 5\u2028b\u2029c\u0085\x1c"
     script(TextDelta(evil), Finished("stop"))
 
@@ -73,6 +75,7 @@ async def test_text_that_looks_like_the_protocol_is_one_event(serving, token, pa
     assert events[1]["content"] == evil
 
 
+@pytest.mark.row("E3")
 async def test_a_silent_turn_sends_comments(serving, token, path, script, settings, quick_pulse):
     """E3: at least one every STREAM_COMMENT_SECONDS."""
     settings.STREAM_COMMENT_SECONDS = 0.2
@@ -89,10 +92,26 @@ async def test_a_silent_turn_sends_comments(serving, token, path, script, settin
     assert text_of(events) == "a"
 
 
+@pytest.mark.row("E3")
+async def test_a_turn_that_is_tried_again_sends_comments(
+    serving, token, path, script, settings, quick_pulse
+):
+    settings.STREAM_COMMENT_SECONDS = 0.2
+    script(ProviderBusy(retry_after=1))
+    script(TextDelta("a"), Finished("stop"))
+
+    stream = Request("POST", path, token=token, body=HI)
+    raw = (await stream.read()).decode()
+
+    assert len(script.requests) == 2
+    comment, text = raw.index(": keep-alive"), raw.index("chat_chunk")
+    assert raw.index("chat_start") < comment < text
+
+
+@pytest.mark.row("E4")
 async def test_a_reader_that_takes_nothing_is_dropped_and_the_turn_goes_on(
     serving, token, path, script, settings, quick_pulse
 ):
-    """E4."""
     settings.STREAM_STALLED_SECONDS = 0.1
     gate = Gate()
     script(TextDelta("a"), gate, TextDelta("b"), Finished("stop"))
@@ -112,10 +131,10 @@ async def test_a_reader_that_takes_nothing_is_dropped_and_the_turn_goes_on(
     assert (await Message.objects.aget(role="assistant")).content == "ab"
 
 
+@pytest.mark.row("E4")
 async def test_a_reader_that_leaves_costs_nothing_and_the_turn_goes_on(
     serving, token, alice, path, script
 ):
-    """E4."""
     gate = Gate()
     script(TextDelta("a"), gate, TextDelta("b"), Finished("stop"))
 
@@ -154,6 +173,7 @@ async def test_a_reader_that_leaves_at_any_moment_loses_nothing_that_was_prepare
     assert set(found) <= {("complete", "Hello")}
 
 
+@pytest.mark.row("E5")
 async def test_a_stream_over_the_cap_is_refused_before_the_first_byte(
     serving, token, stranger, conversation, path, script, settings
 ):
@@ -182,6 +202,7 @@ async def told(script, path: str, token: str) -> list[dict]:
     return await Request("POST", path, token=token, body=HI).events()
 
 
+@pytest.mark.row("E7")
 @pytest.mark.parametrize("after", range(-1, 7))
 async def test_a_finished_turn_replays_from_any_position(serving, token, path, script, after):
     """E7: by header and by parameter; past the end comes the end again."""
@@ -213,6 +234,7 @@ async def test_a_long_replay_leaves_in_pieces(serving, token, path, script):
     assert len(pieces) > 4
 
 
+@pytest.mark.row("E6")
 @pytest.mark.parametrize(
     "sent",
     [
@@ -231,7 +253,6 @@ async def test_a_long_replay_leaves_in_pieces(serving, token, path, script):
 async def test_a_last_event_id_that_is_not_ours_means_from_the_start(
     serving, token, path, script, sent
 ):
-    """E6."""
     whole = await told(script, path, token)
     message_id = whole[0]["message_id"]
 
@@ -241,9 +262,9 @@ async def test_a_last_event_id_that_is_not_ours_means_from_the_start(
     assert await stream.events() == whole
 
 
+@pytest.mark.row("E6", "I7")
 @pytest.mark.parametrize("after", ["x", "1.5", "", "9" * 31, "9" * 5_000, "%00", "1 OR 1"])
 async def test_an_after_that_is_no_number_is_invalid(serving, token, path, script, after):
-    """E6, I7."""
     whole = await told(script, path, token)
 
     stream = Request("GET", f"messages/{whole[0]['message_id']}/stream?after={after}", token=token)
@@ -252,6 +273,7 @@ async def test_an_after_that_is_no_number_is_invalid(serving, token, path, scrip
     assert stream.status == 400
 
 
+@pytest.mark.row("E8")
 async def test_many_readers_join_at_any_moment_and_all_read_the_same(serving, token, path, script):
     """E8: the seam between replay and live."""
     script(*(TextDelta(f"{n} ") for n in range(300)), Finished("stop"))

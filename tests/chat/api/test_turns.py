@@ -183,8 +183,8 @@ async def test_a_wrong_field_of_a_stateless_turn_is_named(serving, token, model,
     assert await Turn.objects.acount() == 0
 
 
+@pytest.mark.row("K10", "G3")
 async def test_the_provider_s_words_about_a_failure_are_not_ours(serving, token, path, script):
-    """K10, G3."""
     for _ in range(6):
         script(ProviderFailed("secret of theirs"))
 

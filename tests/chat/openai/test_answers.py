@@ -95,8 +95,8 @@ async def test_why_the_model_ended_is_told(ask, script, reason):
     assert streamed[-2]["choices"][0]["finish_reason"] == reason
 
 
+@pytest.mark.row("P7")
 async def test_calls_of_tools_pass_through_and_nothing_runs_here(ask, script):
-    """P7."""
     script(*CALLS, Finished("tool_calls"))
     script(*CALLS, Finished("tool_calls"))
 
@@ -202,6 +202,7 @@ async def test_a_failure_before_the_first_word_is_502(ask, script, stream, failu
     assert len(script.requests) == tries
 
 
+@pytest.mark.row("E10")
 @pytest.mark.parametrize("failure", [ProviderRefused(), ProviderCut()])
 async def test_a_failure_after_the_first_word_is_a_frame_and_then_the_end(ask, script, failure):
     """E10: the provider's word against it, and a connection that broke."""

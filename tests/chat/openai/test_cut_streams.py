@@ -12,6 +12,8 @@ from tests.chat.conftest import Gate
 from tests.chat.openai.conftest import error_of
 from tests.waiting import until
 
+pytestmark = pytest.mark.row("E10")
+
 
 async def test_a_stream_whose_credential_has_ended_ends_with_an_error(ask, script):
     script(TextDelta("Some text"), Gate())

@@ -66,8 +66,8 @@ async def test_the_answer_that_is_asked_for_needs_room_too(ask, script):
     assert (await ask(max_tokens=8_100).json())["object"] == "chat.completion"
 
 
+@pytest.mark.row("R9")
 async def test_schemas_of_tools_need_room_and_are_held(ask, script):
-    """R9."""
     script(TextDelta("Hi"), Finished("stop"))
     script(TextDelta("Hi"), Finished("stop"))
     await ask().read()
@@ -79,11 +79,11 @@ async def test_schemas_of_tools_need_room_and_are_held(ask, script):
     assert (await error_of(ask(tools=TOOLS * 30), 400))["code"] == "context_length_exceeded"
 
 
+@pytest.mark.row("R9")
 @pytest.mark.parametrize("hard", [False, True])
 async def test_an_answer_that_a_limit_has_no_room_for_is_refused_and_not_cut(
     ask, alice, script, monkeypatch, hard
 ):
-    """R9."""
     monkeypatch.setattr("quotas.services.holds.config", SimpleNamespace(hard_limits=hard))
     await in_thread(limited)("user", alice.user.pk, "tokens", "day", 500)
     script(TextDelta("Hi"), Finished("stop", Usage(8, 1)))
@@ -99,6 +99,7 @@ async def test_an_answer_that_a_limit_has_no_room_for_is_refused_and_not_cut(
     assert script.requests[0][1].max_tokens == 400
 
 
+@pytest.mark.row("R9", "O10")
 async def test_an_image_is_held_and_passes_as_text(ask, script):
     """R9, O10: nobody here asks for it."""
     script(TextDelta("Hi"), Finished("stop"))
@@ -109,8 +110,8 @@ async def test_an_image_is_held_and_passes_as_text(ask, script):
     assert script.requests[0][1].messages == IMAGE
 
 
+@pytest.mark.row("R9")
 async def test_more_than_a_model_writes_is_refused_and_not_clipped(known, ask):
-    """R9."""
     error = await no_turn(ask(model="gpt-3.5-turbo", max_tokens=5_000))
 
     assert error["param"] == "max_tokens"
@@ -155,8 +156,8 @@ async def test_a_fallback_that_cannot_do_it_is_not_asked(ask, script, model, unf
     assert [route["name"] for route in turn.routes] == ["echo", "seeing"]
 
 
+@pytest.mark.row("R9")
 async def test_many_copies_are_refused_by_name(ask):
-    """R9."""
     assert (await no_turn(ask(n=100)))["param"] == "n"
 
 
@@ -168,8 +169,8 @@ async def test_a_model_that_is_not_there_is_not_found(ask, token):
     assert (await error_of(looked_up, 404))["code"] == "model_not_found"
 
 
+@pytest.mark.row("A7")
 async def test_a_stranger_does_not_have_my_models(ask, stranger, alice, model):
-    """A7."""
     model.owner, model.everyone = alice.user, False
     await model.asave()
 
@@ -202,9 +203,10 @@ async def test_a_key_lists_and_uses_its_own_models_only(ask, alice, script):
     assert answered["choices"][0]["message"]["content"] == "Hi"
 
 
+@pytest.mark.row("K4", "K3")
 @pytest.mark.parametrize("header", ["authorization", "x-api-key"])
 async def test_a_key_that_is_none_is_never_said_again(ask, header, capfd):
-    """K4, K3: and no other header is a door."""
+    """And no other header is a door."""
     key = "parley-" + "Canary" * 8
     value = f"Bearer {key}" if header == "authorization" else key
     request = Request("GET", "/v1/models", headers={header: value})
@@ -213,6 +215,18 @@ async def test_a_key_that_is_none_is_never_said_again(ask, header, capfd):
 
     assert error["code"] == "invalid_api_key"
     assert "Canary" not in str(error) + str(request.headers) + str(capfd.readouterr())
+
+
+@pytest.mark.row("K4")
+async def test_a_key_in_the_place_of_a_model_is_never_said_again(ask, token, capfd):
+    key = "parley-" + "Canary" * 8
+    looked_up = Request("GET", f"/v1/models/{key}", token=token)
+
+    for request in (looked_up, ask(model=key)):
+        error = await error_of(request, 404)
+        assert error["code"] == "model_not_found"
+        assert "Canary" not in str(error) + str(request.headers)
+    assert "Canary" not in str(capfd.readouterr())
 
 
 async def test_a_bug_of_ours_is_told_without_its_particulars(ask, script):
@@ -251,8 +265,8 @@ async def test_an_address_that_is_none_is_404_in_the_same_shape(ask, token, path
     assert (await error_of(Request("GET", path, token=token), 404))["code"] == "not_found"
 
 
+@pytest.mark.row("I1")
 async def test_a_body_beyond_the_limit_is_413_in_the_same_shape(ask, token):
-    """I1."""
     body = b'{"messages": "' + bytes(10 << 20)
 
     error = await error_of(Request("POST", COMPLETIONS, token=token, body=body), 413)
@@ -260,13 +274,13 @@ async def test_a_body_beyond_the_limit_is_413_in_the_same_shape(ask, token):
     assert error["code"] == "payload_too_large"
 
 
+@pytest.mark.row("I3")
 @pytest.mark.parametrize(
     "body",
     [b"[" * 40, b'{"a": 1e999}', b'{"a": NaN}', b'{"a": ' + b"9" * 5_000 + b"}", b"null"],
     ids=["deep", "infinite", "nan", "long", "null"],
 )
 async def test_json_that_is_too_much_is_invalid(ask, token, body):
-    """I3."""
     error = await no_turn(Request("POST", COMPLETIONS, token=token, body=body))
 
     assert (error["type"], error["code"]) == ("invalid_request_error", None)

@@ -183,6 +183,7 @@ def test_what_is_wrong_is_named(field, fields):
     assert list(refused.value.errors or {}) == [field]
 
 
+@pytest.mark.row("O10")
 def test_an_image_may_have_eight_mebibytes_and_no_more():
     """O10."""
     fits, too_large = (base64.b64encode(bytes(size)).decode() for size in (8 << 20, (8 << 20) + 1))

@@ -33,6 +33,7 @@ async def test_a_token_in_the_subprotocol_opens_a_socket_that_answers_parley_v1(
     await socket.leave()
 
 
+@pytest.mark.row("W2", "W3")
 @pytest.mark.parametrize(
     ("path", "bearer"),
     [("/ws/chat", ""), ("/ws/chat", "nonsense"), ("/ws/chat?token={token}", "")],
@@ -64,8 +65,9 @@ def log(caplog):
     return lines
 
 
+@pytest.mark.row("G1", "G2")
 async def test_a_socket_has_one_line_as_it_opens_and_one_as_it_ends(serving, alice, token, log):
-    """G1, G2: neither its token nor what was said."""
+    """Neither its token nor what was said."""
     socket = Socket("/ws/chat?x=canary", token=token, headers={"X-Request-ID": "door-0001"})
     await socket.open()
     await socket.quiet()
@@ -112,6 +114,7 @@ async def test_a_handshake_that_is_refused_has_no_line_of_a_socket(serving, toke
     assert log() == []
 
 
+@pytest.mark.row("W3", "W8")
 async def test_two_hundred_refused_sockets_leave_nothing_behind(serving):
     """W3, W8: the ones over the cap for strangers are refused before acceptance."""
     many = [Socket(token="nonsense") for _ in range(200)]
@@ -123,6 +126,7 @@ async def test_two_hundred_refused_sockets_leave_nothing_behind(serving):
     assert not list(sockets)
 
 
+@pytest.mark.row("W1")
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://testserver:81"])
 async def test_a_foreign_origin_is_refused_before_acceptance(serving, token, origin):
     """W1: even with a good token."""
@@ -134,10 +138,10 @@ async def test_the_sites_own_origin_may_come_with_a_token(serving, token):
         await socket.quiet()
 
 
+@pytest.mark.row("W1")
 async def test_a_listed_origin_may_come_with_a_token_and_not_with_a_cookie(
     serving, token, settings
 ):
-    """W1."""
     settings.CORS_ORIGINS = ["https://app.example"]
 
     async with Socket(token=token, headers={"Origin": "https://app.example"}) as socket:
@@ -146,8 +150,8 @@ async def test_a_listed_origin_may_come_with_a_token_and_not_with_a_cookie(
     assert await refused(Socket(headers=with_cookie)) == 4403
 
 
+@pytest.mark.row("W1")
 async def test_a_cookie_needs_the_sites_own_origin(serving, alice, django_user_model):
-    """W1."""
     cookie = await asyncio.to_thread(cookie_of, alice.user)
     own = {"Cookie": f"session={cookie}", "Origin": "http://testserver"}
 
@@ -167,15 +171,16 @@ def cookie_of(user) -> str:
     return session.session_key
 
 
+@pytest.mark.row("W13")
 async def test_an_unknown_path_and_a_missing_subprotocol_are_refused_quietly(
     serving, token, caplog
 ):
-    """W13."""
     assert await refused(Socket("/ws/nowhere", token=token)) == 4404
     assert await refused(Socket(subprotocols=[f"bearer.{token}"])) == 4403
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.row("W1", "W13")
 async def test_a_server_that_knows_how_answers_a_handshake_with_a_problem(serving, token):
     """W1, W13: uvicorn does."""
     socket = Socket(
@@ -187,8 +192,8 @@ async def test_a_server_that_knows_how_answers_a_handshake_with_a_problem(servin
     assert await refused(socket) == 403
 
 
+@pytest.mark.row("W8")
 async def test_the_oldest_socket_of_a_person_makes_room_for_a_new_one(serving, token, settings):
-    """W8."""
     settings.SOCKETS_PER_USER = 3
     four = []
     for _ in range(4):
@@ -210,8 +215,8 @@ async def test_another_person_is_not_counted_with_them(serving, token, charlie, 
         await second.quiet()
 
 
+@pytest.mark.row("W8")
 async def test_a_full_process_refuses_before_acceptance(serving, token, settings):
-    """W8."""
     settings.SOCKETS_PER_PROCESS = 1
 
     async with Socket(token=token):
@@ -219,6 +224,7 @@ async def test_a_full_process_refuses_before_acceptance(serving, token, settings
         assert await refused(socket) == 503
 
 
+@pytest.mark.row("F2")
 async def test_a_draining_process_opens_no_sockets(serving, token, monkeypatch):
     """F2."""
     monkeypatch.setattr("common.lifecycle.draining", True)

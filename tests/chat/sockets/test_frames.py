@@ -45,6 +45,7 @@ BAD = {
 }
 
 
+@pytest.mark.row("W9", "I3", "I4", "I8")
 @pytest.mark.parametrize("frame", BAD.values(), ids=BAD.keys())
 async def test_a_bad_frame_is_told_and_the_socket_stays(serving, token, frame):
     """W9, I3, I4, I8: then a good one works."""
@@ -56,9 +57,9 @@ async def test_a_bad_frame_is_told_and_the_socket_stays(serving, token, frame):
         await socket.quiet()
 
 
+@pytest.mark.row("W9")
 @pytest.mark.parametrize("ref", ["", "r" * 65, 5, ["a"], {"a": 1}, True])
 async def test_a_ref_that_is_none_is_refused_and_not_echoed(serving, token, ref):
-    """W9."""
     async with Socket(token=token) as socket:
         told = await socket.ask({"type": "ping", "ref": ref})
 
@@ -95,6 +96,7 @@ async def test_a_ref_comes_back_with_the_error_of_its_frame(serving, token):
         assert (told["ref"], told["code"]) == ("gone", "not_found")
 
 
+@pytest.mark.row("W9")
 async def test_twenty_bad_frames_within_a_minute_close_the_socket(serving, token):
     """W9: what is only refused does not count."""
     async with Socket(token=token) as socket:
@@ -109,6 +111,7 @@ async def test_twenty_bad_frames_within_a_minute_close_the_socket(serving, token
         assert await socket.close_code() == 4400
 
 
+@pytest.mark.row("W7")
 async def test_a_flood_of_frames_closes_the_socket(serving, token):
     """W7: a burst of 120 passes."""
     async with Socket(token=token) as socket:
@@ -120,8 +123,8 @@ async def test_a_flood_of_frames_closes_the_socket(serving, token):
         assert await socket.close_code() == 4429
 
 
+@pytest.mark.row("W7")
 async def test_the_frames_of_a_persons_sockets_are_counted_together(serving, token, settings):
-    """W7."""
     settings.SOCKET_USER_FRAMES_PER_SECOND = 10
     async with Socket(token=token) as first, Socket(token=token) as second:
         for _ in range(20):
@@ -142,10 +145,11 @@ async def test_frames_after_the_close_are_not_handled(serving, token, settings):
             await socket.receive()
 
 
+@pytest.mark.row("G3")
 async def test_a_bug_in_a_handler_is_told_as_internal_and_nothing_more(
     serving, token, monkeypatch, caplog
 ):
-    """G3: the socket stays."""
+    """The socket stays."""
 
     def broken(*_args: object, **_kwargs: object) -> None:
         raise RuntimeError("secret of ours")

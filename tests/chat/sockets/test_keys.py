@@ -56,8 +56,9 @@ async def test_a_key_that_may_chat_has_its_turns_answered(serving, made, convers
     assert told["message"]["content"] == "Hello"
 
 
+@pytest.mark.row("K3")
 async def test_a_key_without_the_scope_is_refused_as_a_bad_token_is(serving, alice, made):
-    """K3, W3."""
+    """W3."""
     for scopes in (["read"], ["support"], ["read", "support"], []):
         assert await refused(await in_thread(only)(alice, *scopes))
     assert await refused(made.text[:-1] + ("0" if made.text[-1] != "0" else "1"))
@@ -65,8 +66,9 @@ async def test_a_key_without_the_scope_is_refused_as_a_bad_token_is(serving, ali
     assert await refused(elsewhere)
 
 
+@pytest.mark.row("K2")
 async def test_a_revoked_key_closes_its_sockets_and_no_others(serving, alice, made, token):
-    """K2: by the nudge alone; no look at the database comes to its help."""
+    """By the nudge alone; no look at the database comes to its help."""
     other = await in_thread(only)(alice, "chat")
 
     async with (
@@ -82,8 +84,8 @@ async def test_a_revoked_key_closes_its_sockets_and_no_others(serving, alice, ma
     assert await refused(made.text)
 
 
+@pytest.mark.row("W11", "K2")
 async def test_a_nudge_that_is_lost_is_made_good_by_the_next_look(serving, made):
-    """K2, W11."""
     async with Socket(token=made.text) as socket:
         await ApiKey.objects.aupdate(revoked_at=timezone.now())
         await socket.quiet()
@@ -92,6 +94,7 @@ async def test_a_nudge_that_is_lost_is_made_good_by_the_next_look(serving, made)
         assert await socket.close_code() == 4401
 
 
+@pytest.mark.row("K2", "S4")
 @pytest.mark.parametrize(
     "change",
     [
@@ -102,7 +105,6 @@ async def test_a_nudge_that_is_lost_is_made_good_by_the_next_look(serving, made)
     ids=str,
 )
 async def test_what_ends_a_key_ends_its_sockets(serving, made, change):
-    """K2, S4."""
     async with Socket(token=made.text) as socket:
         await socket.quiet()
         await ApiKey.objects.aupdate(**change)
@@ -111,8 +113,9 @@ async def test_what_ends_a_key_ends_its_sockets(serving, made, change):
         assert await socket.close_code() == 4401
 
 
+@pytest.mark.row("K2")
 async def test_a_key_that_runs_out_on_an_open_socket_closes_it(serving, alice):
-    """W4, K2: at the first look after its time."""
+    """W4: at the first look after its time."""
     soon = timezone.now() + timedelta(seconds=1)
     text = await in_thread(only)(alice, "chat", expires_at=soon)
 
@@ -127,10 +130,10 @@ async def test_a_key_that_runs_out_on_an_open_socket_closes_it(serving, alice):
         assert await socket.close_code() == 4401
 
 
+@pytest.mark.row("S4", "S19")
 async def test_suspending_the_owner_closes_the_sockets_of_keys_and_devices_at_once(
     serving, alice, made, token
 ):
-    """S4, S19."""
     async with Socket(token=made.text) as key, Socket(token=token) as device:
         await in_thread(people.suspend)(alice.user, actor=None)
 
@@ -138,10 +141,10 @@ async def test_suspending_the_owner_closes_the_sockets_of_keys_and_devices_at_on
         assert await device.close_code() == 4401
 
 
+@pytest.mark.row("S4", "K2")
 async def test_streams_begun_with_a_key_end_with_it_and_the_turn_goes_on(
     serving, alice, made, conversation, script
 ):
-    """S4, K2."""
     gate = Gate()
     script(TextDelta("a"), gate, TextDelta("b"), Finished("stop"))
     path = f"conversations/{conversation.id}/messages/stream"

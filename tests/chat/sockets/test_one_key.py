@@ -12,6 +12,7 @@ from tests.chat.sockets.test_turns import ENDS, say
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.row("T1")
 @pytest.mark.parametrize("first", [0, 1, 2])
 async def test_what_is_left_out_is_its_default_whatever_it_comes_by(
     serving, token, conversation, script, first
@@ -47,6 +48,7 @@ async def test_what_is_left_out_is_its_default_whatever_it_comes_by(
     assert await Turn.objects.acount() == 2
 
 
+@pytest.mark.row("T1")
 async def test_one_key_is_one_turn_whatever_it_comes_by(serving, token, conversation, script):
     """T1: JSON, stream and frame are one operation."""
     script(TextDelta("Once"), Finished("stop"))
@@ -61,4 +63,25 @@ async def test_one_key_is_one_turn_whatever_it_comes_by(serving, token, conversa
         framed = await socket.until(*ENDS)
 
     assert streamed[-1]["message"] == framed[-1]["message"] == answer["message"]
+    assert await Turn.objects.acount() == 1
+
+
+@pytest.mark.row("T1")
+async def test_of_a_field_that_comes_twice_the_last_one_counts_for_the_key_too(
+    serving, token, conversation, script
+):
+    script(TextDelta("Once"), Finished("stop"))
+    path, headers = f"conversations/{conversation.id}/messages", {"Idempotency-Key": "k"}
+
+    async def post(raw):
+        asked = Request("POST", path, token=token, body=raw, headers=headers)
+        return await asked.json()
+
+    first = await post(b'{"content": "Ho", "content": "Hi"}')
+    again = await post(b'{"content": "Hi"}')
+    other = await post(b'{"content": "Hi", "content": "Ho"}')
+
+    assert first["user_message"]["content"] == "Hi"
+    assert again == first
+    assert other["code"] == "idempotency_conflict"
     assert await Turn.objects.acount() == 1

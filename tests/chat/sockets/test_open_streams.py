@@ -16,7 +16,7 @@ from models_registry.providers.base import Finished, TextDelta
 from tests.asgi import Request, Socket
 from tests.chat.conftest import Gate
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.row("E5")]
 
 
 @pytest.fixture

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
-from accounts.models import User
-from accounts.services import sign_ins
+from accounts.models import MailLink, User
+from accounts.services import people, profile, recovery, sign_ins
 from accounts.services.tokens import issue
 from chat.consumers import ChatConsumer
 from chat.models import Message
 from common.db import in_thread
+from common.digests import digest
 from common.lookout import look_once
 from common.sockets import sockets
 from models_registry.providers.base import Finished, TextDelta
@@ -24,10 +27,11 @@ from tests.chat.serving import token_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.row("S4")
 async def test_suspension_closes_the_sockets_and_ends_the_streams_of_a_person(
     serving, alice, stranger, token, conversation, script
 ):
-    """S4: the running turn finishes and is stored; others notice nothing."""
+    """The running turn finishes and is stored; others notice nothing."""
     gate = Gate()
     script(TextDelta("a"), gate, TextDelta("b"), Finished("stop"))
 
@@ -49,8 +53,56 @@ async def test_suspension_closes_the_sockets_and_ends_the_streams_of_a_person(
     assert (await Message.objects.aget(role="assistant")).content == "ab"
 
 
+def change_password(user: User) -> None:
+    profile.store_password(user, "another fine password", actor=user)
+
+
+def reset_password(user: User) -> None:
+    token = "a token of a letter"
+    MailLink.objects.create(
+        user=user,
+        purpose=MailLink.Purpose.RESET,
+        digest=digest(token),
+        address=user.email,
+        expires_at=timezone.now() + timedelta(hours=1),
+    )
+    recovery.reset_password(uid=str(user.pk), token=token, password="another fine password")
+
+
+@pytest.mark.row("S4")
+@pytest.mark.parametrize(
+    "event",
+    [
+        change_password,
+        reset_password,
+        partial(people.suspend, actor=None),
+        lambda user: sign_ins.revoke(user.pk),
+        lambda user: user.delete(),
+    ],
+    ids=["change", "reset", "suspend", "everywhere", "delete"],
+)
+async def test_whatever_ends_a_sign_in_ends_its_sockets_and_streams(
+    serving, alice, stranger, token, conversation, script, event
+):
+    gate = Gate()
+    script(TextDelta("a"), gate, TextDelta("b"), Finished("stop"))
+    path = f"conversations/{conversation.id}/messages/stream"
+
+    async with Socket(token=token) as socket, Socket(token=stranger) as other:
+        stream = Request("POST", path, token=token, body={"content": "Hi"})
+        await stream.chunk()
+        await in_thread(event)(await User.objects.aget(pk=alice.user.pk))
+        await look_once()
+
+        assert await socket.close_code() == 4401
+        assert b"chat_complete" not in await stream.read()
+        await stream.ended()
+        await other.quiet()
+    gate.open()
+
+
+@pytest.mark.row("S4")
 async def test_revoking_one_sign_in_leaves_the_others(serving, alice):
-    """S4."""
     lost = await in_thread(sign_ins.open_for)(alice.user)
     kept = await in_thread(token_of)(alice.user)
     pair = await in_thread(issue)(lost)
@@ -76,8 +128,8 @@ def expire() -> None:
         socket.identity = type(socket.identity)(aged)
 
 
+@pytest.mark.row("W4")
 async def test_a_token_that_ran_out_closes_the_socket(serving, token):
-    """W4."""
     async with Socket(token=token) as socket:
         await socket.quiet()
         expire()
@@ -89,8 +141,8 @@ async def test_a_token_that_ran_out_closes_the_socket(serving, token):
         assert await socket.close_code() == 4401
 
 
+@pytest.mark.row("W4")
 async def test_a_new_token_of_the_same_person_keeps_it_open(serving, alice, token):
-    """W4."""
     fresh = await in_thread(token_of)(alice.user)
 
     async with Socket(token=token) as socket:
@@ -103,8 +155,8 @@ async def test_a_new_token_of_the_same_person_keeps_it_open(serving, alice, toke
     assert told == {"type": "authenticated", "ref": "a"}
 
 
+@pytest.mark.row("W4")
 async def test_another_persons_token_closes_it(serving, token, stranger):
-    """W4."""
     async with Socket(token=token) as socket:
         socket.send({"type": "authenticate", "access_token": stranger})
 

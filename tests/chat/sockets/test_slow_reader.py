@@ -31,6 +31,7 @@ def consumer_of(caller: Caller) -> ChatConsumer:
     return consumer
 
 
+@pytest.mark.row("W6")
 async def test_a_peer_that_stops_reading_holds_little_and_is_dropped_and_may_resume(
     serving, token, alice, conversation, script, settings
 ):
@@ -62,6 +63,7 @@ async def test_a_peer_that_stops_reading_holds_little_and_is_dropped_and_may_res
     assert await Turn.objects.filter(status="complete").acount() == 1
 
 
+@pytest.mark.row("W6")
 async def test_frames_that_nobody_waits_for_overflow_the_queue_and_close_it(
     serving, token, alice, settings
 ):
@@ -82,6 +84,7 @@ async def test_frames_that_nobody_waits_for_overflow_the_queue_and_close_it(
     await socket.leave()
 
 
+@pytest.mark.row("W6")
 async def test_a_peer_that_reads_again_in_time_gets_its_close_frame(
     serving, token, alice, settings, monkeypatch
 ):

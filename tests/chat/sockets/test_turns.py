@@ -61,10 +61,11 @@ async def test_a_chat_without_a_conversation_makes_one(serving, token, alice, mo
     assert made.owner_id == alice.user.pk
 
 
+@pytest.mark.row("A2")
 async def test_a_refused_chat_is_an_error_with_its_ref_and_nothing_is_kept(
     serving, token, stranger, conversation
 ):
-    """A2: another's conversation, another's parent, a model that is not there."""
+    """Another's conversation, another's parent, a model that is not there."""
     async with Socket(token=stranger) as socket:
         told = await socket.ask(say(conversation, ref="a"))
         assert (told["code"], told["ref"]) == ("not_found", "a")
@@ -145,6 +146,7 @@ async def test_stop_of_what_has_ended_is_stopped_too(serving, token, conversatio
     assert (told["type"], told["ref"]) == ("stopped", "s")
 
 
+@pytest.mark.row("E7")
 @pytest.mark.parametrize("after", [-1, 0, 1, 2, 3, 4, 10**12])
 async def test_resume_sends_what_is_missing(serving, token, conversation, script, after):
     """E7: after the end comes the end again."""
@@ -164,10 +166,10 @@ async def test_resume_sends_what_is_missing(serving, token, conversation, script
     assert rest == missing
 
 
+@pytest.mark.row("A6")
 async def test_another_persons_turn_does_not_exist_and_goes_on(
     serving, token, stranger, conversation, script
 ):
-    """A6."""
     gate = Gate()
     script(TextDelta("a"), gate, TextDelta("b"), Finished("stop"))
 
@@ -226,10 +228,10 @@ async def test_the_socket_that_began_a_turn_hears_each_event_once(
     assert events[0]["ref"] == "mine"
 
 
+@pytest.mark.row("W11")
 async def test_without_any_nudge_a_look_brings_what_began_and_ended(
     serving, alice, token, conversation, script, monkeypatch
 ):
-    """W11."""
     monkeypatch.setattr("chat.streams.nudges.nudge", _lost)
     script(TextDelta("a"), Finished("stop"))
 
@@ -300,20 +302,30 @@ async def heard_by_sockets_of(caller: Caller) -> None:
     leave(group, probe)
 
 
+@pytest.mark.row("W14")
 async def test_others_hear_typing_once_in_two_seconds_and_the_typist_does_not(
-    serving, token, alice, conversation
+    serving, token, stranger, alice, conversation
 ):
-    """W14: a flood is one."""
-    async with Socket(token=token) as typist, Socket(token=token) as other:
+    """W14: a flood is one, for those who may read, and nothing of it is stored."""
+    before = await Conversation.objects.values().aget()
+    async with (
+        Socket(token=token) as typist,
+        Socket(token=token) as other,
+        Socket(token=stranger) as third,
+    ):
         await typist.quiet()
         await other.quiet()
+        await third.quiet()
         await heard_by_sockets_of(alice)
         for _ in range(10):
             typist.send({"type": "typing", "conversation_id": str(conversation.id)})
         heard = await other.receive()
         await typist.quiet()
         await other.quiet()
+        await third.quiet()
 
+    assert await Conversation.objects.values().aget() == before
+    assert not await Message.objects.aexists()
     assert heard == {
         "type": "user_typing",
         "conversation_id": str(conversation.id),
@@ -321,6 +333,7 @@ async def test_others_hear_typing_once_in_two_seconds_and_the_typist_does_not(
     }
 
 
+@pytest.mark.row("W10")
 async def test_stop_and_ping_are_answered_during_a_long_replay(
     serving, token, conversation, script
 ):
@@ -344,10 +357,10 @@ async def test_stop_and_ping_are_answered_during_a_long_replay(
     assert "chat_complete" not in seen[: seen.index("pong")]
 
 
+@pytest.mark.row("A8")
 async def test_deleting_the_conversation_ends_the_turn_for_its_readers(
     serving, token, alice, conversation, script
 ):
-    """A8."""
     gate = Gate()
     script(TextDelta("a"), gate, TextDelta("b"), Finished("stop"))
 

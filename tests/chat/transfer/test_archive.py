@@ -122,6 +122,7 @@ def test_each_conversation_in_it_can_be_imported_again(alice, take, conversation
     assert take(file).as_fields()["messages"] == 3
 
 
+@pytest.mark.row("R8")
 def test_it_is_written_while_it_is_sent(alice, conversation, settings):
     """R8: a hundredth of it is in memory, not all."""
     settings.EXPORT_PAGE = 10

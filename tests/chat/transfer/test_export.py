@@ -118,8 +118,8 @@ def test_an_answer_that_is_being_written_shows_what_was_saved(alice, conversatio
     assert (found["content"], found["status"]) == ("so far", "streaming")
 
 
+@pytest.mark.row("R8")
 def test_a_long_one_is_read_page_by_page(conversation, settings, django_assert_num_queries):
-    """R8"""
     chain(conversation, 50)
     settings.EXPORT_PAGE = 10
 
@@ -160,6 +160,21 @@ async def test_a_reader_that_leaves_in_the_middle_leaves_no_error(serving, caplo
 
     assert ended.is_set()
     assert caplog.records == []
+
+
+@pytest.mark.row("R5")
+async def test_an_export_is_made_beside_the_event_loop():
+    makers = []
+
+    def chunks():
+        for _chunk in range(3):
+            makers.append(threading.get_ident())
+            yield b"x"
+
+    await _read(download(chunks(), name="a.txt", content_type="text/plain"))
+
+    assert len(makers) == 3
+    assert threading.get_ident() not in makers
 
 
 async def _read(answer) -> None:

@@ -20,6 +20,7 @@ def test_there_are_enough_of_them():
     assert len(REFUSED) + len(CUT) >= 60
 
 
+@pytest.mark.row("I3")
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_file_that_cannot_be_read_is_refused_and_nothing_is_stored(take, name):
     with pytest.raises((Invalid, PayloadTooLarge)) as refusal:
@@ -67,8 +68,8 @@ def test_circles_and_parents_that_are_missing_are_cut(take):
     assert found.outcomes[0].left_out == 1
 
 
+@pytest.mark.row("A3")
 def test_a_chain_is_as_long_as_a_conversation_may_be(take, monkeypatch, settings):
-    """A3"""
     settings.MESSAGE_CHAIN = 3
 
     found = take(own(talk(*[said(str(n), parent_id=str(n - 1)) for n in range(5)])))
@@ -87,8 +88,9 @@ def test_texts_become_what_every_database_holds(take):
     assert Message.objects.get().content == "\U0001f600\ufffd!"
 
 
+@pytest.mark.row("A4")
 def test_roles_and_rights_are_not_imported(take):
-    """A4, O9"""
+    """O9"""
     found = take(
         own(
             talk(

@@ -48,6 +48,7 @@ def test_the_answer_tells_what_came_of_it(rest, charlie):
     assert found["Talk"].message_count == 2
 
 
+@pytest.mark.row("I1")
 def test_a_file_of_more_than_a_request_may_have_elsewhere_is_taken(rest):
     """I1: 50 MiB here, 1 MiB elsewhere."""
     file = own(talk(*[said(str(n), "x" * 100_000) for n in range(30)]))
@@ -152,8 +153,8 @@ def test_a_conversation_is_stored_whole_or_not_at_all(take, monkeypatch):
     assert not Conversation.objects.exists()
 
 
+@pytest.mark.row("G4")
 def test_somebody_who_is_erased_meanwhile_leaves_nothing(take, alice, monkeypatch):
-    """G4"""
     User.objects.filter(pk=alice.user.pk).delete()
 
     with pytest.raises(NotFound):
@@ -174,6 +175,7 @@ def test_only_so_many_are_read_at_once(take, settings):
     importing._slots.cache_clear()  # noqa: SLF001
 
 
+@pytest.mark.row("F8")
 def test_nothing_is_taken_while_the_disk_is_almost_full(take, monkeypatch):
     """F8"""
     monkeypatch.setattr(

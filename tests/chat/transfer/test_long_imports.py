@@ -133,14 +133,14 @@ def test_tool_calls_and_sources_count_as_well(take, between, settings):
 def test_somebody_else_writes_between_two_batches(take, file, between, monkeypatch):
     """Not only could: no transaction is open when a batch is got ready."""
     seen = []
-    batches = importing._batches  # noqa: SLF001
+    batches = importing.batches_of
 
-    def watched(rows):
-        for batch in batches(rows):
+    def watched(conversation, tree):
+        for batch in batches(conversation, tree):
             seen.append(connection.in_atomic_block)
             yield batch
 
-    monkeypatch.setattr(importing, "_batches", watched)
+    monkeypatch.setattr(importing, "batches_of", watched)
 
     take(file)
 
@@ -306,9 +306,9 @@ def test_two_at_once_make_one(alice, file, settings):
     assert Message.objects.count() == _MESSAGES
 
 
+@pytest.mark.row("G4")
 @pytest.mark.parametrize("batch", [3, 10])
 def test_whoever_is_erased_meanwhile_leaves_nothing(take, file, alice, monkeypatch, batch):
-    """G4"""
     go_on = importing._go_on  # noqa: SLF001
     begun: list[Conversation] = []
 
@@ -327,8 +327,8 @@ def test_whoever_is_erased_meanwhile_leaves_nothing(take, file, alice, monkeypat
     assert not Message.objects.exists()
 
 
+@pytest.mark.row("G4")
 def test_erasing_a_person_takes_what_a_killed_import_left(half, alice):
-    """G4"""
     with write_transaction():
         delete_conversations_of(alice.user)
 

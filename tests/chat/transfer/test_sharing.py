@@ -149,8 +149,9 @@ def test_it_stays_as_it_was_when_it_was_shared(rest, talk, alice):
     assert "edited since" not in text
 
 
+@pytest.mark.row("K1")
 def test_its_token_is_long_and_in_no_row(rest, talk):
-    """A9, K1"""
+    """A9"""
     chain(talk, 1)
     urls = {rest("post", f"conversations/{talk.id}/share").json()["url"] for _ in range(3)}
 
@@ -205,6 +206,7 @@ def test_a_link_dies_with(rest, alice, talk, act):
     assert b"Nothing is shared here" in dead.content
 
 
+@pytest.mark.row("F19")
 def test_no_backup_holds_a_link():
     """F19: one that was revoked since would lead somewhere again."""
     assert Share._meta.db_table in left_out_tables()  # noqa: SLF001 documented

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chat.api.answers import failure
+from chat.api.replies import failure
 from chat.services.answers import Answer
 from common import errors
 from models_registry.errors import ModelUnavailable, ProviderError, ProviderTimeout

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from chat.streams.events import TurnRef
     from chat.streams.log import TurnLog
-    from chat.turns.tools import Collected, ToolTable
+    from chat.turns.collected import Collected
+    from chat.turns.tools import ToolTable
     from common.errors import AppError
     from models_registry.providers.base import ChatRequest, Route, Usage
 

@@ -3,12 +3,12 @@ the turn's end, a stream in Redis after TURN_LOG_REDIS_SECONDS."""
 
 from __future__ import annotations
 
+from chat.models import IdempotencyRecord
 from chat.models.conversations import MessageQuerySet
 from chat.services import importing
-from chat.turns import idempotency
 from common import purging
 
-purging.register("idempotency answers", idempotency.expired)
+purging.register("idempotency answers", IdempotencyRecord.objects.expired)
 purging.register(
     "messages of broken imports",
     lambda: importing.messages_of(importing.abandoned()),

@@ -62,7 +62,7 @@ class RedisWindows(RedisStorage):
         return Taken(bool(passed), int(number), max(0.0, now - float(oldest)))
 
 
-class Windows(MemoryStorage):
+class MemoryWindows(MemoryStorage):
     """`limits`' memory with a queue of times for each window.
 
     Its own starts a thread at nearly every hit, and moves a list as long as the window each time.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -22,8 +22,8 @@ from common.api.renderers import dump
 from common.sse import encode
 from common.streaming import EventStreamResponse, Slot
 
-# A replay may be megabytes: it leaves in pieces that the peer can be waited for between.
-WRITE_BYTES = 64 << 10
+# Between two writes the peer is waited for.
+_WRITE_BYTES = 64 << 10
 
 
 async def encoded(turn: TurnRef, *, after: int = -1) -> AsyncGenerator[bytes, None]:
@@ -31,35 +31,55 @@ async def encoded(turn: TurnRef, *, after: int = -1) -> AsyncGenerator[bytes, No
     prefix = f"{turn.message_id}:"
     async with aclosing(read_turn(turn, after=after)) as batches:
         async for batch in batches:
-            ready: list[bytes] = []
-            size = 0
-            for event in batch:
-                ready.append(encode(event.type, f"{prefix}{event.seq}", event.data))
-                size += len(ready[-1])
-                if size > WRITE_BYTES:
-                    yield b"".join(ready)
-                    ready, size = [], 0
-            if ready:
-                yield b"".join(ready)
+            lines = (encode(event.type, f"{prefix}{event.seq}", event.data) for event in batch)
+            for write in writes(lines):
+                yield write
+
+
+def writes(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """What is there at once leaves in one write, a replay of megabytes in several."""
+    ready: list[bytes] = []
+    size = 0
+    for line in lines:
+        ready.append(line)
+        size += len(line)
+        if size > _WRITE_BYTES:
+            yield b"".join(ready)
+            ready, size = [], 0
+    if ready:
+        yield b"".join(ready)
+
+
+def begun(request: Request, begin: Callable[[], TurnRef]) -> tuple[TurnRef, Slot]:
+    """The turn that `begin` begins or finds, and the stream's place among its person's. Raises
+    RateLimited before that where all are taken (E5)."""
+    slot = Slot(caller_of(request).user.pk)
+    try:
+        return begin(), slot
+    except BaseException:
+        slot.release()
+        raise
+
+
+def response(
+    request: Request, content: AsyncGenerator[bytes, None], slot: Slot, **more: Any
+) -> EventStreamResponse:
+    """`content`, for as long as the caller may stay."""
+    return EventStreamResponse(
+        content,
+        slot=slot,
+        credential_id=caller_of(request).credential_id,
+        scope=getattr(request._request, "scope", None),  # noqa: SLF001 DRF's name for it
+        **more,
+    )
 
 
 def stream(
     request: Request, begin: Callable[[], TurnRef], *, after: int = -1
 ) -> EventStreamResponse:
-    """The events of the turn that `begin` begins or finds. Raises RateLimited before that."""
-    caller = caller_of(request)
-    slot = Slot(caller.user.pk)
-    try:
-        turn = begin()
-    except BaseException:
-        slot.release()
-        raise
-    return EventStreamResponse(
-        encoded(turn, after=after),
-        slot=slot,
-        credential_id=caller.credential_id,
-        scope=getattr(request._request, "scope", None),  # noqa: SLF001 DRF's name for it
-    )
+    """The events of the turn that `begin` begins or finds."""
+    turn, slot = begun(request, begin)
+    return response(request, encoded(turn, after=after), slot)
 
 
 def whole(started: TurnStarted) -> Waiting:

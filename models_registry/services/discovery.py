@@ -18,7 +18,7 @@ from models_registry.errors import ProviderError, ProviderTimeout
 from models_registry.models import ChatModel, Connection, EnvironmentProvider
 from models_registry.models.connection import SYSTEM
 from models_registry.providers.base import Endpoint
-from models_registry.providers.factory import provider_at
+from models_registry.providers.factory import load_providers, provider_at
 from models_registry.providers.vendors import VENDORS
 from models_registry.services.connection_tests import ConnectionCheck, check_connection
 from models_registry.services.connections import change_connection, create_connection
@@ -50,6 +50,8 @@ async def list_environment_models() -> None:
     A server that does not answer is asked again by the next call.
     """
     waiting = await in_thread(_waiting)()
+    # The seconds that an import takes are not the server's.
+    await asyncio.to_thread(load_providers, {endpoint.provider for _row, endpoint in waiting})
     await asyncio.gather(*(_list(row, endpoint) for row, endpoint in waiting))
 
 

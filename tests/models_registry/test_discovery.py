@@ -8,6 +8,9 @@ from asgiref.sync import async_to_sync
 from common.db import in_thread
 from models_registry import startup, tasks
 from models_registry.models import ChatModel, Connection, EnvironmentProvider
+from models_registry.providers import lazily
+from models_registry.providers.factory import provider_at
+from models_registry.services import discovery
 from models_registry.services.connections import (
     change_connection,
     create_connection,
@@ -182,14 +185,19 @@ class TestLists:
         assert len(upstream.requests) == 1
 
     @pytest.mark.parametrize(
-        "reply",
-        [refusal(401), refusal(500), Reply((b"<html>",)), Reply((HANG,), raw=True)],
-        ids=["refused", "failed", "garbled", "silent"],
+        ("reply", "seconds"),
+        [
+            pytest.param(refusal(401), 60, id="refused"),
+            pytest.param(refusal(500), 60, id="failed"),
+            pytest.param(Reply((b"<html>",)), 60, id="garbled"),
+            pytest.param(Reply((HANG,), raw=True), 0.2, id="silent"),
+        ],
     )
-    def test_is_read_again_until_it_worked(self, named, upstream, reply, settings, caplog):
-        settings.DISCOVERY_SECONDS = 0.2
+    def test_is_read_again_until_it_worked(self, named, upstream, reply, seconds, settings, caplog):
         upstream.list_reply = reply
+        settings.DISCOVERY_SECONDS = seconds
         list_models()
+        settings.DISCOVERY_SECONDS = 60
         assert names() == []
         assert "could not be listed yet" in caplog.text
 
@@ -264,6 +272,25 @@ async def test_a_start_names_connections_whose_key_is_lost(environment, upstream
     await startup.offer_models()
 
     assert "(Lost) cannot be decrypted" in caplog.text
+
+
+def test_a_client_is_imported_before_its_servers_seconds_begin(environment, upstream, monkeypatch):
+    spoken_at(upstream, "anthropic")
+    environment("anthropic", api_key=KEY, base_url=upstream.url)
+    sync_environment_connections()
+    monkeypatch.setattr(lazily, "_imported", {})
+    begun = []
+
+    def provider(endpoint):
+        begun.append(list(lazily._imported))
+        return provider_at(endpoint)
+
+    monkeypatch.setattr(discovery, "provider_at", provider)
+
+    list_models()
+
+    assert begun == [["models_registry.providers.anthropic_client"]]
+    assert names() == ["gpt-4o", "mock"]
 
 
 async def test_a_start_does_not_wait_for_a_silent_server(environment, upstream, settings):

@@ -278,11 +278,12 @@ def test_a_client_is_imported_before_its_servers_seconds_begin(environment, upst
     spoken_at(upstream, "anthropic")
     environment("anthropic", api_key=KEY, base_url=upstream.url)
     sync_environment_connections()
-    monkeypatch.setattr(lazily, "_imported", {})
+    imported = {}
+    monkeypatch.setattr(lazily, "_imported", imported)
     begun = []
 
     def provider(endpoint):
-        begun.append(list(lazily._imported))
+        begun.append(list(imported))
         return provider_at(endpoint)
 
     monkeypatch.setattr(discovery, "provider_at", provider)

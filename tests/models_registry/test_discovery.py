@@ -1,6 +1,7 @@
 """What the environment names becomes connections, and their lists become models."""
 
 import asyncio
+from types import ModuleType
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -278,7 +279,7 @@ def test_a_client_is_imported_before_its_servers_seconds_begin(environment, upst
     spoken_at(upstream, "anthropic")
     environment("anthropic", api_key=KEY, base_url=upstream.url)
     sync_environment_connections()
-    imported = {}
+    imported: dict[str, ModuleType] = {}
     monkeypatch.setattr(lazily, "_imported", imported)
     begun = []
 

@@ -28,7 +28,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
 from common import schema_state, sources
-from common.errors import AppError
+from common.errors import AppError, reason_of
 from common.text import JOINERS
 
 # The tag of the checks that ask nothing but the settings.
@@ -94,7 +94,7 @@ class _Cli(ExplainedCommand, ABC):
                 sys.exit(1)
             raise Refused(_sentence(error)) from error
         except (OperationalError, ProgrammingError) as error:
-            if text := _what_ails_the_database():
+            if text := _what_ails_the_database(error):
                 raise Refused(text) from error
             raise
         if answer is not None:
@@ -213,14 +213,17 @@ def _add_format(parser: CommandParser, formats: Sequence[str] = FORMATS) -> None
     parser.add_argument("--format", choices=formats, help=told)
 
 
-def _what_ails_the_database() -> str:
-    """A sentence, or "" where it is there and set up."""
+def _what_ails_the_database(error: DatabaseError) -> str:
+    """A sentence, or "" where it is there and set up, and the statement is what was wrong."""
     try:
         is_behind = schema_state.is_behind()
-    except DatabaseError:
-        return _("The database cannot be reached. Check DATABASE_URL.")
+    except DatabaseError as refusal:
+        told = _("The database cannot be reached (%(reason)s). Check DATABASE_URL.")
+        return told % {"reason": reason_of(refusal)}
     if is_behind:
         return _("The database is not set up for this version. Run: manage.py migrate")
+    if isinstance(error, OperationalError):
+        return _("The database failed (%(reason)s).") % {"reason": reason_of(error)}
     return ""
 
 

@@ -9,7 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+
+def reason_of(error: Exception) -> str:
+    """What a library's error says, for use within a sentence: its first line, without a stop."""
+    return (str(error).strip() or gettext("no answer")).splitlines()[0].rstrip(".")
 
 
 class AppError(Exception):

@@ -16,7 +16,7 @@ import redis
 from django.conf import settings
 from django.core import checks
 from django.core.management import call_command
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
@@ -24,7 +24,7 @@ from accounts.models import User
 from accounts.services import owner, people
 from common import schema_state
 from common.commands import SETTINGS_CHECKS
-from common.errors import AppError, Conflict
+from common.errors import AppError, Conflict, reason_of
 from config.checks import first_administrator, overruled
 from config.migrating import one_at_a_time
 from config.secret_files import private_directory
@@ -50,12 +50,34 @@ class CannotStart(Exception):
 
 @contextmanager
 def or_say_why() -> Iterator[None]:
-    """Ends the process with the sentence of a CannotStart."""
+    """Ends the process with the sentence of a CannotStart, or of a disk or database that fails."""
     try:
         yield
-    except CannotStart as reason:
-        sys.stderr.write(_("Parley cannot start.") + f"\n{reason}\n")
-        sys.exit(1)
+    except CannotStart as exc:
+        reason = str(exc)
+    except OperationalError as exc:
+        reason = _ails_the_database(exc)
+    except OSError as exc:
+        told = _(
+            "DATA_DIR: %(folder)s cannot be used (%(reason)s). Is there room, and is it yours?"
+        )
+        reason = told % {"folder": settings.DATA_DIR, "reason": reason_of(exc)}
+    else:
+        return
+    sys.stderr.write(_("Parley cannot start.") + f"\n{reason}\n")
+    sys.exit(1)
+
+
+def _ails_the_database(exc: DatabaseError) -> str:
+    known = {"reason": reason_of(exc), "file": settings.DATABASES["default"]["NAME"]}
+    if connection.vendor == "sqlite":
+        told = _(
+            "DATABASE_URL: %(file)s cannot be used (%(reason)s). Check its path, who owns it, and "
+            "the room on its disk."
+        )
+    else:
+        told = _("DATABASE_URL: the database failed (%(reason)s). Look into its log.")
+    return told % known
 
 
 def check_settings() -> None:
@@ -142,7 +164,9 @@ def wait_for_database(say: Say) -> None:
         try:
             _touch_database()
         except DatabaseError as exc:
-            reason = _first_line(exc)
+            if connection.vendor == "sqlite":
+                raise CannotStart(_ails_the_database(exc)) from None
+            reason = reason_of(exc)
         else:
             return
         if hint := _what_to_mend():
@@ -150,7 +174,7 @@ def wait_for_database(say: Say) -> None:
                 _("DATABASE_URL: the database refuses us (%(reason)s).") % {"reason": reason}
                 + f" {hint}"
             )
-        if connection.vendor == "sqlite" or time.monotonic() >= deadline:
+        if time.monotonic() >= deadline:
             raise CannotStart(
                 _(
                     "DATABASE_URL: the database cannot be reached (%(reason)s). "
@@ -214,7 +238,7 @@ def look_for_redis(say: Say) -> None:
     except _REFUSALS as exc:
         raise CannotStart(
             _("REDIS_URL: Redis refuses us (%(reason)s). Check its password and database number.")
-            % {"reason": _first_line(exc)}
+            % {"reason": reason_of(exc)}
         ) from None
     except (redis.RedisError, OSError) as exc:
         say(
@@ -223,12 +247,8 @@ def look_for_redis(say: Say) -> None:
                 "uses it as soon as it is there; until then jobs wait, and processes do not hear "
                 "of each other at once."
             )
-            % {"reason": _first_line(exc)}
+            % {"reason": reason_of(exc)}
         )
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).strip() or _("no answer")).splitlines()[0].rstrip(".")
 
 
 def migrate(say: Say) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.e2e.conftest import once
-from tests.server import Server
+from tests.server import Server, launch
 from tests.waiting import until
 
 pytestmark = once
@@ -47,6 +47,16 @@ def test_ctrl_c_or_a_second_signal_ends_it_at_once(server_at, first):
 
         assert server.wait(seconds=20) in {130, -signal.SIGINT, -signal.SIGTERM}
         assert "Traceback" not in server.log
+
+
+def test_ctrl_c_ends_a_first_start_while_it_sets_up(tmp_path):
+    server = launch(tmp_path, first_start=True)
+    until(lambda: "Setting up the database" in server.log, "the tables are made")
+
+    server.send_signal(signal.SIGINT)
+
+    assert server.wait(seconds=20) == 130
+    assert "Traceback" not in server.log
 
 
 def test_after_a_kill_the_folder_is_free_again(server_at):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import once
 from tests.e2e.person import register
-from tests.server import running
+from tests.server import environment, manage, running
 from tests.waiting import until
 
 MB = 1 << 20
@@ -77,3 +78,37 @@ def test_a_disk_that_fills_up_and_is_emptied(tmp_path, small_disk):
         assert person.call("POST", messages, {"content": "Three"}).status == 201
         assert len(person.call("GET", messages).json()["results"]) == 4
         assert "database disk image is malformed" not in server.log
+
+
+@once
+@pytest.mark.parametrize(
+    ("room", "setting"),
+    [
+        pytest.param(0, "DATA_DIR:", id="for nothing"),
+        pytest.param(MB // 2, "DATABASE_URL:", id="for half of the tables"),
+    ],
+)
+def test_a_first_start_without_room_ends_with_a_sentence(small_disk, room, setting):
+    fill(small_disk, leave=room)
+
+    ended = manage("serve", environ=environment(small_disk, port=8139))
+
+    assert ended.returncode == 1
+    assert setting in ended.stderr
+    assert str(small_disk) in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@once
+def test_a_full_disk_is_told_by_a_start_and_by_a_command(small_disk):
+    environ = environment(small_disk, port=8139)
+    assert manage("migrate", environ=environ).returncode == 0
+    fill(small_disk, leave=0)
+
+    started = manage("serve", environ=environ)
+    ordered = manage("user", "suspend", "root", environ=environ)
+
+    assert (started.returncode, ordered.returncode) == (1, 1)
+    assert "the room on its disk" in started.stderr
+    assert "The database cannot be reached (disk I/O error)" in ordered.stderr
+    assert "Traceback" not in started.stderr + ordered.stderr

@@ -172,7 +172,7 @@ def test_a_command_without_its_database_says_so(tmp_path):
     ended = manage("user", "list", environ=environment(tmp_path, port=8139, DATABASE_URL=address))
 
     assert ended.returncode == 1
-    assert "The database cannot be reached." in ended.stderr
+    assert "The database cannot be reached (" in ended.stderr
     assert "pass-1234" not in ended.stderr
     assert "Traceback" not in ended.stderr
 

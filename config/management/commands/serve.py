@@ -19,6 +19,12 @@ class Command(ExplainedCommand):
     requires_migrations_checks = False
 
     def handle(self, **options: Any) -> None:
+        try:
+            self._serve()
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    def _serve(self) -> None:
         with start.or_say_why():
             start.check_settings()
             start.prepare_folder()
@@ -37,8 +43,6 @@ class Command(ExplainedCommand):
                 listener,
                 when_started=lambda: self.say(start.greeting(administrators=administrators)),
             )
-        except KeyboardInterrupt:
-            sys.exit(130)
         finally:
             if lock is not None:
                 lock.close()

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
+from common.request_headers import header
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -91,12 +93,3 @@ def _peer(scope_or_meta: Mapping[str, Any]) -> str:
         return str(scope_or_meta["REMOTE_ADDR"])
     client = scope_or_meta.get("client")
     return str(client[0]) if client else ""
-
-
-def header(scope_or_meta: Mapping[str, Any], name: str) -> str:
-    """A header by its lower-case name; "" when it did not come."""
-    headers = scope_or_meta.get("headers")
-    if headers is None:
-        return str(scope_or_meta.get(f"HTTP_{name.upper().replace('-', '_')}", ""))
-    wanted = name.encode()
-    return ",".join(value.decode("latin-1") for key, value in headers if key.lower() == wanted)

@@ -1,5 +1,5 @@
 """Which language people are answered in: their own choice, else what the request asks for (as
-`EdgeMiddleware` and `scopes.language_of` read it), else English.
+`EdgeMiddleware` and `request_headers.language_of` read it), else English.
 """
 
 from __future__ import annotations

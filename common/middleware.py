@@ -19,7 +19,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.utils import translation
 from django.utils.translation import gettext as _
-from uuid_utils.compat import uuid7
 
 from common import errors, pacing, rates, request_log, security_headers, sources
 from common.addresses import client_address
@@ -27,9 +26,9 @@ from common.csrf import SameOriginCsrf
 from common.languages import speak_to
 from common.metrics import HttpMetrics
 from common.problems import as_app_error, problem_response
+from common.request_headers import request_id_of
 from common.text import is_sound, is_sound_query
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _API = re.compile(r"/(api|v1|ws)/|/(health|info|metrics)\b")
 # Orchestrators ask these by whatever address they know; they name nothing.
 _ANY_HOST = re.compile(r"/health(/live|/ready)?")
@@ -70,7 +69,7 @@ class EdgeMiddleware:
 
     def enter(self, request: Any) -> HttpResponse | None:
         """The refusal, if this request is one that nobody should see."""
-        request.request_id = request_id_from(request.META.get("HTTP_X_REQUEST_ID", ""))
+        request.request_id = request_id_of(request.META)
         request.started_at = time.perf_counter()
         request.pace = pacing.begin()
         request.counted = rates.begin()
@@ -172,11 +171,6 @@ class PagesMiddleware:
         self, request: Any, view: Any, args: Any, kwargs: Any
     ) -> HttpResponse | None:
         return self.check_csrf(request, view, args, kwargs)
-
-
-def request_id_from(given: str) -> str:
-    """The caller's own id for a request when it is a sane one (I12), else a new one."""
-    return given if _SANE_ID.fullmatch(given) else uuid7().hex
 
 
 def is_api(path: str) -> bool:

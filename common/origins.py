@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from common.addresses import header
+from common.request_headers import header, sent
 
 Headers = Mapping[str, Any]
 _Origin = tuple[str, str, int]
@@ -20,11 +20,7 @@ _Origin = tuple[str, str, int]
 
 def origin_of(scope_or_meta: Headers) -> str | None:
     """The page that asks, as its browser names it; None for a program, which sends none."""
-    headers = scope_or_meta.get("headers")
-    if headers is None:
-        return scope_or_meta.get("HTTP_ORIGIN")
-    came = any(name.lower() == b"origin" for name, _value in headers)
-    return header(scope_or_meta, "origin") if came else None
+    return sent(scope_or_meta, "origin")
 
 
 def is_site(origin: str, scope_or_meta: Headers) -> bool:

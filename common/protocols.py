@@ -33,8 +33,8 @@ from wsproto.utilities import RemoteProtocolError
 
 from common import errors, request_log
 from common.addresses import client_address
-from common.middleware import request_id_from
 from common.problems import bare_answer
+from common.request_headers import new_request_id
 
 # What the kernel may hold for one socket (it doubles the number). Without it several megabytes
 # vanish there before anyone notices that a peer has stopped reading, and of a peer that floods ten
@@ -70,7 +70,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(errors.Invalid(_("A WebSocket handshake needs HTTP/1.1.")))
 
     def _refuse(self, invalid: errors.Invalid) -> None:
-        request_id = request_id_from("")
+        request_id = new_request_id()
         headers, body = bare_answer(invalid, request_id=request_id, Connection="close")
         lines = [b"HTTP/1.1 400 Bad Request"]
         lines += [b": ".join(each) for each in (*self.server_state.default_headers, *headers)]
@@ -193,7 +193,7 @@ class SocketProtocol(WSProtocol):
             hint: Any = getattr(malformed, "event_hint", None) or RejectConnection(status_code=400)
             kind = _OtherVersion if hint.status_code == _OtherVersion.status else errors.Invalid
             refusal = kind(_("This is not a valid WebSocket handshake."))
-            request_id = request_id_from("")
+            request_id = new_request_id()
             headers, body = bare_answer(refusal, request_id=request_id, Connection="close")
             self.transport.write(
                 self.conn.send(

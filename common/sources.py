@@ -13,7 +13,8 @@ from typing import Any
 
 import structlog
 
-from common.addresses import client_address, header
+from common.addresses import client_address
+from common.request_headers import header
 from common.text import printable
 
 CLIENT_CHARACTERS = 200

@@ -19,7 +19,7 @@ from common import request_log
 from common.addresses import client_address
 from common.errors import AppError, Invalid, PayloadTooLarge
 from common.problems import bare_answer
-from common.scopes import header, language_of, request_id_of
+from common.request_headers import header, language_of, request_id_of
 
 _LIMITS = (
     (re.compile(r"/v1/"), "V1_BODY_BYTES"),
@@ -51,8 +51,8 @@ class BodyLimits:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         began = time.perf_counter()
-        sent = header(scope, b"content-length")
-        if not sent and not header(scope, b"transfer-encoding"):
+        sent = header(scope, "content-length")
+        if not sent and not header(scope, "transfer-encoding"):
             await self.app(scope, receive, send)
             return
         # A list of our own: what `_Body` adds to it reaches every copy of this scope.
@@ -95,7 +95,7 @@ class _Body:
             self.refusal = PayloadTooLarge()
             return _GONE
         self.whole = not message.get("more_body", False)
-        if self.whole and not header(self.scope, b"content-length"):
+        if self.whole and not header(self.scope, "content-length"):
             # DRF takes a request without this header for one without a body.
             length = (b"content-length", str(self.bytes).encode())
             self.scope["headers"].append(length)

@@ -14,7 +14,7 @@ from whitenoise import WhiteNoise
 
 from common import request_log
 from common.addresses import client_address
-from common.scopes import request_id_of
+from common.request_headers import request_id_of
 from common.security_headers import everywhere
 
 _CHUNK = 256 << 10

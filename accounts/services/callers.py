@@ -15,9 +15,10 @@ from django.utils import timezone
 from accounts.errors import ForeignOrigin, TokenInvalid
 from accounts.models import ApiKey, Session, SignIn, User, is_session_key
 from accounts.services import api_keys, key_format, sign_ins, single_user, tokens
-from common.addresses import client_address, header
+from common.addresses import client_address
 from common.errors import Unauthenticated
 from common.origins import is_listed, is_site, origin_of
+from common.request_headers import header
 from common.statements import SelectWith
 
 BEARER_PROTOCOL = "bearer."

@@ -11,8 +11,9 @@ from typing import Any
 from django.conf import settings
 
 from accounts.models import User
-from common.addresses import header, is_direct_loopback
+from common.addresses import is_direct_loopback
 from common.origins import has_own_host, is_site, origin_of
+from common.request_headers import header
 
 # What browsers say of a request that another page had a hand in.
 _FROM_ANOTHER_PAGE = frozenset({"cross-site", "same-site"})

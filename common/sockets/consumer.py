@@ -26,7 +26,7 @@ from common.addresses import address_key, client_address
 from common.db import in_thread
 from common.languages import speak
 from common.problems import as_app_error
-from common.scopes import language_of, request_id_of
+from common.request_headers import language_of, request_id_of
 from common.sockets.frames import BadFrame, Frame, error_frame, parse_frame
 from common.sockets.outbox import Outbox, Send
 from common.sockets.refusals import deny

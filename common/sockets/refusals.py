@@ -11,7 +11,7 @@ from common import request_log
 from common.addresses import client_address
 from common.errors import AppError
 from common.problems import bare_answer
-from common.scopes import language_of, request_id_of
+from common.request_headers import language_of, request_id_of
 
 
 async def deny(scope: Any, send: Any, refusal: AppError, *, request_id: str = "") -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from channels.routing import URLRouter
-from django.conf import settings
-from django.http.request import split_domain_port, validate_host
 from django.urls import re_path
 from django.utils.translation import gettext_lazy as _
 
 from chat import routing as chat
 from common import errors
+from common.origins import has_own_host
 from common.sockets.refusals import Refusing
 
 # Django's types know views only.
@@ -35,10 +34,7 @@ class HostCheck:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-        domain, _port = split_domain_port(host.decode("latin-1"))
-        known = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
-        await (self.app if known else _no_host)(scope, receive, send)
+        await (self.app if has_own_host(scope) else _no_host)(scope, receive, send)
 
 
 def router() -> URLRouter:

@@ -48,6 +48,16 @@ async def test_a_foreign_host_is_refused_before_acceptance(host):
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 
+@pytest.mark.row("S20")
+async def test_of_two_hosts_none_is_ours():
+    """As over HTTP: which of them a proxy went by is for nobody to guess."""
+    hosts = [(b"host", b"testserver"), (b"host", b"evil.example")]
+
+    sent = await handshake("/ws/chat", headers=hosts)
+
+    assert [message["type"] for message in sent] == ["websocket.close"]
+
+
 FOREIGN = [(b"host", b"testserver"), (b"origin", b"http://evil.example")]
 
 

@@ -43,7 +43,7 @@ if REDIS_URL:
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": REDIS_URL,
             "KEY_PREFIX": "parley",
-            "OPTIONS": {"serializer": "common.serializer.JSONSerializer"},
+            "OPTIONS": {"serializer": "common.cache_serializer.JSONSerializer"},
         }
     }
     CHANNEL_LAYERS = {

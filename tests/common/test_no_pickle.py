@@ -13,7 +13,7 @@ from kombu.exceptions import ContentDisallowed
 from kombu.serialization import loads
 from redis import Redis
 
-from common.serializer import JSONSerializer
+from common.cache_serializer import JSONSerializer
 from config.celery import app
 from tests import needs
 

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from common.api.fields import IdField, LineField, SwitchField, TextField, WholeNumberField
-from common.http import URL_CHARACTERS
 from common.money import BILLION, as_decimal, billionths
+from common.outbound import URL_CHARACTERS
 from common.text import excerpt
 from models_registry.models import ChatModel, Connection
 from models_registry.models.connection import PERSONAL, SYSTEM

@@ -14,7 +14,7 @@ from django.conf import settings
 from openai import DefaultAioHttpClient
 from openai._vendor.httpx_aiohttp import AiohttpTransport
 
-from common.http import guarded_session, tls_context
+from common.outbound import guarded_session, tls_context
 from models_registry.errors import ProviderGarbled
 from models_registry.providers.base import Endpoint
 

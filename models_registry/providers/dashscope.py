@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from django.conf import settings
 
-from common.http import guarded_session
+from common.outbound import guarded_session
 from models_registry.errors import ProviderError, ProviderGarbled
 from models_registry.providers.base import ChatRequest, Endpoint
 from models_registry.providers.characters import loads

@@ -21,7 +21,7 @@ import openai
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from common.http import ForbiddenAddress
+from common.outbound import ForbiddenAddress
 from common.text import without_secrets
 from models_registry import errors
 from models_registry.providers.base import Endpoint

@@ -14,7 +14,7 @@ from accounts.services import audit
 from common.crypto import encrypt
 from common.db import release_connection, write_transaction
 from common.errors import Conflict, Invalid, PermissionDenied
-from common.http import check_header_value, check_url
+from common.outbound import check_header_value, check_url
 from models_registry.models import ChatModel, Connection
 from models_registry.models.connection import PERSONAL, SYSTEM
 from models_registry.providers.vendors import VENDORS, Vendor, needs_key

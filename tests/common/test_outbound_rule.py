@@ -22,8 +22,8 @@ OPENING = {
     "open_connection",
     "urlopen",
 }
-# common.http makes the guarded session; the other two are given it, and nothing else.
-GUARDED = {"common/http.py": {"ClientSession", "TCPConnector"}}
+# common.outbound makes the guarded session; the other two are given it, and nothing else.
+GUARDED = {"common/outbound.py": {"ClientSession", "TCPConnector"}}
 
 pytestmark = pytest.mark.row("O1")
 
@@ -40,7 +40,7 @@ def test_the_rule_covers_every_app_and_every_client():
     assert set(rule["source_modules"]) == set(APPS)
     assert set(rule["forbidden_modules"]) == CLIENTS
     importers = {line.partition(" -> ")[0] for line in rule["ignore_imports"]}
-    assert importers == {"common.http", "models_registry.providers.*"}
+    assert importers == {"common.outbound", "models_registry.providers.*"}
 
 
 def test_a_module_that_imports_a_client_breaks_the_rule(tmp_path):

@@ -1,6 +1,6 @@
 """Section 4 of docs/security.md on every road: saved, changed, tested, discovered, used.
 
-What the guard says of an address by itself is in tests/common/test_http.py.
+What the guard says of an address by itself is in tests/common/test_outbound.py.
 """
 
 from __future__ import annotations

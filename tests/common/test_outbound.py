@@ -9,9 +9,9 @@ from ipaddress import ip_address
 import aiohttp
 import pytest
 
-from common import http as outbound
+from common import outbound
 from common.errors import Invalid
-from common.http import ForbiddenAddress, check_header_value, check_url, guarded_session
+from common.outbound import ForbiddenAddress, check_header_value, check_url, guarded_session
 from common.reachable import may_reach
 from tests.common.listeners import Listener, self_signed
 

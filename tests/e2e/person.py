@@ -17,6 +17,8 @@ from tests.server import Server
 
 SECONDS = 20
 API = "/api/v1/"
+# Of everybody here.
+PASSWORD = "correct horse 9!"
 
 
 @dataclass
@@ -132,10 +134,26 @@ async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]
 
 def register(server: Server) -> Person:
     name = f"user{uuid4().hex[:12]}"
-    body = {"username": name, "email": f"{name}@example.com", "password": "correct horse 9!"}
+    body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
     made = server.request(f"{API}auth/register", method="POST", body=body)
     assert made.status == 201, made.body
     return Person(server, made.json()["access_token"], name)
+
+
+def administrator(server: Server) -> Person:
+    """`root`, made in the shell."""
+    named = ("--username", "root", "--email", "root@example.com", "--password-stdin")
+    made = server.command("create_admin", *named, stdin=PASSWORD)
+    assert made.returncode == 0, made.stderr
+    return sign_in(server, "root")
+
+
+def sign_in(server: Server, username: str) -> Person:
+    """Somebody who has an account there."""
+    body = {"username": username, "password": PASSWORD}
+    told = server.request(f"{API}auth/login", method="POST", body=body, timeout=60)
+    assert told.status == 200, told.body
+    return Person(server, told.json()["access_token"], username)
 
 
 def text_of(found: list[dict[str, Any]]) -> str:

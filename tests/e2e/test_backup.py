@@ -22,7 +22,7 @@ import psycopg
 import pytest
 
 from tests.e2e.conftest import PAIRED, database
-from tests.e2e.person import register
+from tests.e2e.person import register, sign_in
 from tests.server import ROOT, environment, free_port, launch, manage, wait_until_ready
 
 AUDIT = """
@@ -212,11 +212,8 @@ def test_a_backup_under_load_is_one_moment_and_comes_back_whole(deployment, tmp_
     with deployment.server() as server:
         for person in (*people, late):
             assert person.call("GET", "users/me", at=server).status == 401
-        body = {"username": people[1].username, "password": "correct horse 9!"}
-        again = server.request("/api/v1/auth/login", method="POST", body=body)
-        assert again.status == 200
-        people[1].server, people[1].token = server, again.json()["access_token"]
-        say(people[1], people[1].conversation(), "and on it goes")
+        back = sign_in(server, people[1].username)
+        say(back, back.conversation(), "and on it goes")
 
 
 @pytest.mark.row("F19")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.e2e.person import register, text_of
+from tests.e2e.person import PASSWORD, register, text_of
 from tests.models_registry.upstream import HANG, Reply, delta, sse
 
 TWENTY = [f"{number:02} " for number in range(20)]
@@ -38,7 +38,7 @@ async def test_it_ends_and_the_books_agree(servers_at, upstream, gone):
         conversation = person.conversation(model="mine")
         deletions = {
             "conversation": (f"conversations/{conversation}", None),
-            "person": ("users/me", {"password": "correct horse 9!"}),
+            "person": ("users/me", {"password": PASSWORD}),
             "connection": (f"connections/{made.json()['id']}", None),
         }
         path = f"conversations/{conversation}/messages/stream"

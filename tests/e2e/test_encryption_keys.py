@@ -13,14 +13,13 @@ import psycopg
 import pytest
 
 from tests.e2e.conftest import PAIRED, database
-from tests.e2e.person import Person
+from tests.e2e.person import Person, administrator, sign_in
 from tests.models_registry.upstream import answer
 from tests.server import ROOT, Server, running
 from tests.waiting import until
 
 OLD, NEW, WRONG = ("old " * 10, "new " * 10, "wrong " * 6)
 KEY = "sk-canary-Kp29xQw71Lm4"
-PASSWORD = "correct horse 9!"
 ROWS = 20_000
 
 # Written by a process that seals with the old key.
@@ -32,19 +31,6 @@ for row in rows:
     row.sealed_api_key = encrypt(f"sk-{{row.name}}", context=row.key_context)
 Connection.objects.bulk_create(rows, batch_size=500)
 """
-
-
-def administrator(server: Server) -> Person:
-    named = ("--username", "root", "--email", "root@example.com", "--password-stdin")
-    made = server.command("create_admin", *named, stdin=PASSWORD)
-    assert made.returncode == 0, made.stderr
-    return sign_in(server)
-
-
-def sign_in(server: Server) -> Person:
-    body = {"username": "root", "password": PASSWORD}
-    told = server.request("/api/v1/auth/login", method="POST", body=body)
-    return Person(server, told.json()["access_token"], "root")
 
 
 def furnish(root: Person, base_url: str) -> None:
@@ -86,7 +72,7 @@ def test_a_start_with_lost_keys_is_up_and_says_what_is_lost(tmp_path, upstream):
             assert chat(root).status == 200
 
         with running(tmp_path, ENCRYPTION_KEYS=WRONG, **shared) as server:
-            root = sign_in(server)
+            root = sign_in(server, "root")
             refused = chat(root)
             assert (refused.status, refused.json()["code"]) == (503, "model_unavailable")
             assert chat(root, "offline").status == 200
@@ -115,7 +101,7 @@ def test_a_rotation_that_is_killed_goes_on_and_turns_never_stop(tmp_path, upstre
         old = key_id(sealed(server)[0])
 
         with running(tmp_path, ENCRYPTION_KEYS=f"{NEW},{OLD}", **shared) as server:
-            root = sign_in(server)
+            root = sign_in(server, "root")
             command = [sys.executable, "manage.py", "rotate_encryption_keys"]
             rotating = subprocess.Popen(command, cwd=ROOT, env=server.environ)
             until(lambda: {key_id(each) for each in sealed(server)} != {old}, "it has begun")

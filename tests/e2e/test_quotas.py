@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.person import API, Person, register
+from tests.e2e.person import PASSWORD, register, sign_in
 from tests.e2e.test_leaving_and_dying import settled, until_checkpointed, without_port
 from tests.models_registry.upstream import HANG, Reply, answer, delta, refusal, sse
 from tests.server import launch, wait_until_ready
@@ -18,20 +18,13 @@ from tests.server import launch, wait_until_ready
 CHIEF = {
     "ADMIN_USERNAME": "chief",
     "ADMIN_EMAIL": "chief@example.com",
-    "ADMIN_PASSWORD": "correct horse 9!",
+    "ADMIN_PASSWORD": PASSWORD,
 }
-
-
-def chief_of(server):
-    body = {"username": CHIEF["ADMIN_USERNAME"], "password": CHIEF["ADMIN_PASSWORD"]}
-    answered = server.request(f"{API}auth/login", method="POST", body=body)
-    assert answered.status == 200, answered.body
-    return Person(server, answered.json()["access_token"], "chief")
 
 
 def with_plan(server, *limits):
     """A new person on a plan of their own."""
-    person, chief = register(server), chief_of(server)
+    person, chief = register(server), sign_in(server, "chief")
     wanted = [dict(zip(("metric", "period", "limit"), each, strict=True)) for each in limits]
     plan = chief.call("POST", "plans", {"name": person.username, "limits": wanted})
     assert plan.status == 201, plan.body

@@ -12,29 +12,15 @@ import psycopg
 import pytest
 
 from tests.e2e.conftest import PAIRED
-from tests.e2e.person import Person
+from tests.e2e.person import PASSWORD, administrator
 from tests.models_registry.upstream import refusal
 
 KEY = "sk-canary-Zx81kQpW0vLr7TnY"
-PASSWORD = "canary staple battery 7!"
 
 
 @pytest.fixture(scope="module")
 def admin(servers):
-    made = servers[0].command(
-        "create_admin",
-        "--username",
-        "root",
-        "--email",
-        "root@example.com",
-        "--password-stdin",
-        stdin=PASSWORD,
-    )
-    assert made.returncode == 0, made.stderr
-    signed_in = servers[0].request(
-        "/api/v1/auth/login", method="POST", body={"username": "root", "password": PASSWORD}
-    )
-    return Person(servers[0], signed_in.json()["access_token"], "root")
+    return administrator(servers[0])
 
 
 @pytest.fixture(scope="module")

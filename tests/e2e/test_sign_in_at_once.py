@@ -12,10 +12,9 @@ import pytest
 import redis
 
 from tests.e2e.conftest import PAIRED, REDIS, serving
-from tests.e2e.person import API, Person, register
+from tests.e2e.person import API, PASSWORD, Person, register
 from tests.server import Server
 
-PASSWORD = "correct horse 9!"  # what `register` gives
 WRONG = "wrong horse 9!"
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.e2e.person import Person, register
+from tests.e2e.person import Person, administrator, register
 from tests.server import Server
 
-PASSWORD = "canary staple battery 7!"
 SCOPES = ("read", "chat", "support", "read chat")
 # Nobody is to be slowed down, or to run out, before all was tried.
 ROOMY = {
@@ -61,31 +60,17 @@ class Callers:
 
 def gather(server: Server) -> Callers:
     """An administrator, two people and a key of each scope, and what one of them owns."""
-    made = server.command(
-        "create_admin",
-        "--username",
-        "root",
-        "--email",
-        "root@example.com",
-        "--password-stdin",
-        stdin=PASSWORD,
-    )
-    assert made.returncode == 0, made.stderr
-    signed_in = server.request(
-        "/api/v1/auth/login", method="POST", body={"username": "root", "password": PASSWORD}
-    )
-    administrator = Person(server, signed_in.json()["access_token"], "root")
-    alice, bob = register(server), register(server)
+    root, alice, bob = administrator(server), register(server), register(server)
     tokens = {
         "nobody": "",
         "owner": alice.token,
         "another": bob.token,
-        "administrator": administrator.token,
+        "administrator": root.token,
     }
     for scope in SCOPES:
         body = {"name": scope, "scopes": scope.split()}
         tokens[f"key: {scope}"] = _made(alice, "api-keys", body)["key"]
-    callers = Callers(alice, bob, administrator, tokens)
+    callers = Callers(alice, bob, root, tokens)
     callers.renew()
     return callers
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.person import API, register
+from tests.e2e.person import register, sign_in
 from tests.faults.provider import numbers, spoken
 from tests.faults.records import Reader, agree, all_began
 from tests.models_registry.upstream import answer
@@ -61,13 +61,6 @@ async def shows(clock: Clock, step: str, server: Server) -> None:
     await asyncio.to_thread(until, is_set, f"the server's clock is at {step}")
 
 
-def sign_in(person):
-    body = {"username": person.username, "password": "correct horse 9!"}
-    told = person.server.request(f"{API}auth/login", method="POST", body=body, timeout=60)
-    assert told.status == 200, told.body
-    person.token = told.json()["access_token"]
-
-
 @pytest.mark.row("F17")
 @pytest.mark.parametrize("stores", ["sqlite", "postgresql"])
 async def test_a_turn_goes_on_and_the_transcript_keeps_its_order(
@@ -95,7 +88,7 @@ async def test_a_turn_goes_on_and_the_transcript_keeps_its_order(
         readers = [reader]
         for step in ("+2d", "-3d", "+0s"):
             await shows(clock, step, server)
-            sign_in(person)
+            person.token = sign_in(person.server, person.username).token
             readers.append(await Reader(person, reader.conversation).ask())
 
         stored = await agree(server, readers)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from tests.e2e.person import API, register
+from tests.e2e.person import API, PASSWORD, register
 from tests.faults.provider import numbers, spoken
 from tests.faults.records import Reader, agree, all_began
 from tests.models_registry.upstream import answer
@@ -20,7 +20,7 @@ WORDS = numbers(100)
 
 def ask_all(person, conversation):
     """Calls that need the database, sign-in and a send among them; and how long they took."""
-    credentials = {"username": person.username, "password": "correct horse 9!"}
+    credentials = {"username": person.username, "password": PASSWORD}
     began = time.monotonic()
     answers = [
         person.server.request(f"{API}auth/login", method="POST", body=credentials, timeout=100),

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.e2e.person import API, register
+from tests.e2e.person import API, PASSWORD, register
 from tests.faults.provider import numbers, spoken
 from tests.faults.records import Reader, agree, all_began
 from tests.models_registry.upstream import answer
@@ -18,7 +18,7 @@ WORDS = numbers(450)
 
 
 def sign_in(person, server):
-    body = {"username": person.username, "password": "correct horse 9!"}
+    body = {"username": person.username, "password": PASSWORD}
     return server.request(f"{API}auth/login", method="POST", body=body, timeout=60)
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.e2e.person import API, Person, register
+from tests.e2e.person import API, PASSWORD, Person, register
 from tests.faults.conftest import one_server
 from tests.faults.measuring import MEBIBYTE, Bystander, median_seconds, memory, seconds_of
 from tests.server import Answer, Server
@@ -88,7 +88,7 @@ async def test_a_hundred_sign_ins_at_once_keep_memory_and_everybody_else(server,
         statuses = await asyncio.gather(
             *(
                 asyncio.get_running_loop().run_in_executor(
-                    threads, sign_in, server, person.username, "correct horse 9!"
+                    threads, sign_in, server, person.username, PASSWORD
                 )
                 for _number in range(100)
             )
@@ -98,7 +98,7 @@ async def test_a_hundred_sign_ins_at_once_keep_memory_and_everybody_else(server,
     assert 200 in statuses
     assert bystander.longest < 2
     assert bystander.memory - before < 500 * MEBIBYTE
-    assert sign_in(server, person.username, "correct horse 9!") == 200
+    assert sign_in(server, person.username, PASSWORD) == 200
 
 
 @pytest.mark.row("S14")

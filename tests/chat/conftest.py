@@ -190,16 +190,5 @@ def read(ref: TurnRef, after: int = -1) -> list[dict[str, Any]]:
     return asyncio.run(collect())
 
 
-def text_of(found: list[dict[str, Any]]) -> str:
-    """What a reader has after these events."""
-    text = ""
-    for event in found:
-        if event["type"] == "snapshot":
-            text = event["content"]
-        elif event["type"] == "chat_chunk":
-            text += event["content"]
-    return text
-
-
 def turn_row(ref: TurnRef) -> Turn:
     return Turn.objects.get(pk=ref.turn_id)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from chat.services.messages import edit_message
 from chat.services.turn_requests import send_message, turn_of_message
 from models_registry.providers.base import Finished, TextDelta
-from tests.chat.conftest import read, text_of
+from tests.chat.conftest import read
+from tests.events import text_of
 
 
 def test_the_stream_of_an_edited_answer_gives_the_edited_text(alice, conversation, script):

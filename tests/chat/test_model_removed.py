@@ -10,7 +10,8 @@ from models_registry.errors import ProviderFailed
 from models_registry.providers.base import Finished, TextDelta
 from models_registry.services.connections import delete_connection
 from quotas.models import Hold
-from tests.chat.conftest import Gate, make_model, read, text_of, turn_row
+from tests.chat.conftest import Gate, make_model, read, turn_row
+from tests.events import text_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.row("A8")

@@ -13,7 +13,8 @@ from chat.services.turn_requests import chat_once, send_message
 from chat.streams.hub import hub
 from models_registry.errors import ProviderRefused
 from models_registry.providers.base import Finished, ReasoningDelta, TextDelta
-from tests.chat.conftest import read, text_of
+from tests.chat.conftest import read
+from tests.events import text_of
 from tests.waiting import until
 
 WORDS = ["one ", "two ", "three "]

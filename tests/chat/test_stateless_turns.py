@@ -17,7 +17,8 @@ from chat.turns.runner import runner
 from models_registry.errors import ProviderRefused
 from models_registry.providers.base import Finished, TextDelta, Usage
 from quotas.models import Hold, UsageRecord
-from tests.chat.conftest import Gate, read, text_of, turn_row
+from tests.chat.conftest import Gate, read, turn_row
+from tests.events import text_of
 from tests.waiting import until
 
 MESSAGES = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Canary-in"}]

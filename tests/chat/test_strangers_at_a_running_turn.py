@@ -9,8 +9,9 @@ import pytest
 from chat.models import Conversation, Message
 from models_registry.providers.base import Finished, TextDelta
 from tests.asgi import Request, Socket, parse_events
-from tests.chat.conftest import Gate, text_of
+from tests.chat.conftest import Gate
 from tests.chat.serving import serving, stranger, token
+from tests.events import text_of
 
 __all__ = ["serving", "stranger", "token"]
 

@@ -9,7 +9,8 @@ from chat.services.turn_requests import send_message
 from models_registry.errors import ProviderCut, ProviderFailed
 from models_registry.providers.base import Finished, TextDelta, Usage
 from quotas.models import Hold, UsageRecord
-from tests.chat.conftest import Gate, read, text_of, turn_row
+from tests.chat.conftest import Gate, read, turn_row
+from tests.events import text_of
 from tests.waiting import until
 
 

@@ -39,7 +39,8 @@ from models_registry import cooldown
 from models_registry.errors import ProviderCut, ProviderRefused
 from models_registry.providers.base import Finished, TextDelta
 from quotas.models import Hold
-from tests.chat.conftest import read, text_of
+from tests.chat.conftest import read
+from tests.events import text_of
 from tests.waiting import until
 
 TALKS = int(os.environ.get("MADE_UP_TALKS", "8"))

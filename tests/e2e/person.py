@@ -154,14 +154,3 @@ def sign_in(server: Server, username: str) -> Person:
     told = server.request(f"{API}auth/login", method="POST", body=body, timeout=60)
     assert told.status == 200, told.body
     return Person(server, told.json()["access_token"], username)
-
-
-def text_of(found: list[dict[str, Any]]) -> str:
-    """What a reader has after these events."""
-    text = ""
-    for event in found:
-        if event["type"] == "snapshot":
-            text = event["content"]
-        elif event["type"] == "chat_chunk":
-            text += event["content"]
-    return text

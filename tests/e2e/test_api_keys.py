@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.e2e.person import SECONDS, Person, text_of
+from tests.e2e.person import SECONDS, Person
 from tests.e2e.test_secrets_stay_in import dump
+from tests.events import text_of
 from tests.models_registry.upstream import answer
 from tests.server import Server
 

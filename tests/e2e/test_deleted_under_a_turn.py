@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from tests.e2e.person import PASSWORD, register, text_of
+from tests.e2e.person import PASSWORD, register
+from tests.events import text_of
 from tests.models_registry.upstream import HANG, Reply, delta, sse
 
 TWENTY = [f"{number:02} " for number in range(20)]

@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from tests.e2e.person import register, text_of
+from tests.e2e.person import register
+from tests.events import text_of
 from tests.models_registry.upstream import HANG, Reply, Wait, answer, delta, sse
 from tests.server import launch, wait_until_ready
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import serving
-from tests.e2e.person import register, text_of
+from tests.e2e.person import register
 from tests.e2e.test_quotas import CHIEF, chief_of
+from tests.events import text_of
 from tests.models_registry.upstream import (
     CUT,
     HANG,

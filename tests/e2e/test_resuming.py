@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.e2e.person import text_of
+from tests.events import text_of
 from tests.models_registry.upstream import DONE, Reply, Wait, answer, delta, finish, sse, usage
 
 WORDS = [f"word{number} é中🙂 " for number in range(38)]

@@ -9,8 +9,9 @@ import socket
 import pytest
 import websockets
 
-from tests.e2e.person import SECONDS, register, text_of
+from tests.e2e.person import SECONDS, register
 from tests.e2e.wire import Wire, frame, memory, opened
+from tests.events import text_of
 from tests.models_registry.upstream import HANG, Reply, answer, delta, sse
 
 

@@ -6,8 +6,9 @@ import socket
 
 import pytest
 
-from tests.e2e.person import API, text_of
+from tests.e2e.person import API
 from tests.e2e.test_wire import head, read_all, status
+from tests.events import text_of
 from tests.models_registry.test_openai_characters import DICE, _raw_text
 from tests.models_registry.upstream import DONE, Reply, Wait, answer, finish, sse, usage
 

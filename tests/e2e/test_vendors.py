@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import serving
-from tests.e2e.person import register, text_of
+from tests.e2e.person import register
+from tests.events import text_of
 from tests.models_registry.upstream import HANG, Reply, Upstream
 from tests.models_registry.wires import KEY, spoken_at
 

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 import aiohttp
 
-from tests.e2e.person import API, Person, events, text_of
+from tests.e2e.person import API, Person, events
+from tests.events import text_of
 from tests.server import Answer, Server
 from tests.waiting import until
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.person import Person, Socket, register, text_of
+from tests.e2e.person import Person, Socket, register
+from tests.events import text_of
 from tests.faults.conftest import one_server
 from tests.models_registry.upstream import answer
 from tests.server import Server

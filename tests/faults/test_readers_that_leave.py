@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from tests.e2e.person import API, register, text_of
+from tests.e2e.person import API, register
+from tests.events import text_of
 from tests.faults.measuring import metric
 from tests.faults.provider import spoken
 from tests.faults.records import audit

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 
 from tests.e2e.conftest import serving
-from tests.e2e.person import API, events, register, text_of
+from tests.e2e.person import API, events, register
+from tests.events import text_of
 from tests.faults.provider import spoken
 from tests.models_registry.upstream import HANG, Reply, answer, delta, refusal, sse
 

@@ -7,7 +7,7 @@ import pytest
 from common.streaming import Slot
 from models_registry.providers.base import Finished, TextDelta
 from tests.asgi import Request
-from tests.chat.conftest import text_of
+from tests.events import text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,8 +15,9 @@ from common.streaming import Slot, open_streams
 from models_registry.errors import ProviderBusy
 from models_registry.providers.base import Finished, TextDelta
 from tests.asgi import Request, parse_events
-from tests.chat.conftest import Gate, text_of
+from tests.chat.conftest import Gate
 from tests.chat.serving import token_of
+from tests.events import text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,7 +10,8 @@ from chat.models import Message, Turn
 from models_registry.errors import ProviderCut, ProviderFailed
 from models_registry.providers.base import Finished, TextDelta, Usage
 from tests.asgi import Request, parse_events
-from tests.chat.conftest import Gate, text_of
+from tests.chat.conftest import Gate
+from tests.events import text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

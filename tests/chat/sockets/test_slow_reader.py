@@ -13,8 +13,8 @@ from common.sockets import outbox as outboxes
 from common.sockets import sockets
 from models_registry.providers.base import Finished, TextDelta
 from tests.asgi import Socket
-from tests.chat.conftest import text_of
 from tests.chat.sockets.test_turns import ENDS, say
+from tests.events import text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -19,7 +19,8 @@ from common.lookout import look_once
 from common.nudges import join, leave, nudge
 from models_registry.providers.base import Finished, TextDelta
 from tests.asgi import Socket
-from tests.chat.conftest import Gate, text_of
+from tests.chat.conftest import Gate
+from tests.events import text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

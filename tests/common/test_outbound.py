@@ -85,7 +85,6 @@ OPEN_TO_ALL = [
 @pytest.mark.row("O3")
 @pytest.mark.parametrize("address", CLOSED_TO_OTHERS)
 def test_private_addresses_are_for_staff(address):
-    """O3"""
     assert not may_reach(address, allow_private=False)
     assert may_reach(address, allow_private=True)
 
@@ -93,7 +92,6 @@ def test_private_addresses_are_for_staff(address):
 @pytest.mark.row("O3", "O4")
 @pytest.mark.parametrize("address", CLOSED_TO_ALL)
 def test_some_addresses_are_for_nobody(address):
-    """O3, O4"""
     assert not may_reach(address, allow_private=False)
     assert not may_reach(address, allow_private=True)
 
@@ -109,35 +107,6 @@ def test_a_scope_does_not_hide_an_address():
 
 
 class TestAtSave:
-    @pytest.mark.row("O3")
-    @pytest.mark.parametrize(
-        "host",
-        [
-            "127.1",
-            "0177.0.0.1",
-            "2130706433",
-            "0x7f000001",
-            "①②⑦.0.0.1",
-            "0",
-            "localhost",
-            "10.255.0.1",
-            "[::1]",
-            "[::]",
-            "[::ffff:7f00:1]",
-            "[::127.0.0.1]",
-            "[64:ff9b::7f00:1]",
-            "[2002:7f00:1::]",
-            "[fe80::1]",
-            "[fec0::1]",
-        ],
-    )
-    def test_every_way_to_write_a_closed_address_is_refused(self, host):
-        """O3"""
-        with pytest.raises(Invalid) as refusal:
-            check_url(f"https://{host}/v1", staff=False)
-
-        assert list(refusal.value.errors or ()) == ["base_url"]
-
     @pytest.mark.row("O5")
     @pytest.mark.parametrize(
         "url",
@@ -182,7 +151,6 @@ class TestAtSave:
         ],
     )
     def test_what_is_no_plain_web_address_is_refused_to_all(self, url):
-        """O5"""
         for staff in (False, True):
             with pytest.raises(Invalid):
                 check_url(url, staff=staff)
@@ -197,12 +165,10 @@ class TestAtSave:
     @pytest.mark.row("O5")
     @pytest.mark.parametrize("port", ["", ":80", ":443", ":1024", ":11434", ":65535"])
     def test_ports_that_are_allowed(self, port):
-        """O5"""
         check_url(f"https://8.8.8.8{port}/v1", staff=False)
 
     @pytest.mark.row("O5")
     def test_plain_http_is_for_staff(self, settings):
-        """O5"""
         with pytest.raises(Invalid):
             check_url("http://8.8.8.8/", staff=False)
         check_url("http://8.8.8.8/", staff=True)
@@ -211,7 +177,6 @@ class TestAtSave:
 
     @pytest.mark.row("O3")
     def test_every_address_of_a_name_must_pass(self, monkeypatch):
-        """O3"""
         monkeypatch.setattr(
             socket, "getaddrinfo", _resolving({"two.test": ["8.8.8.8", "10.0.0.1"]})
         )
@@ -240,7 +205,6 @@ class TestAtSave:
     @pytest.mark.row("O5")
     @pytest.mark.parametrize("value", ["", "a b", "a\r\nX: y", "a\0", "ä"])
     def test_what_would_break_a_header_is_refused(self, value):
-        """O5"""
         with pytest.raises(Invalid):
             check_header_value(value, field="api_key")
 
@@ -270,7 +234,6 @@ class TestAtConnect:
 
     @pytest.mark.row("O3")
     async def test_one_bad_address_spoils_a_name(self, listener, monkeypatch):
-        """O3"""
         monkeypatch.setattr(
             socket, "getaddrinfo", _resolving({"two.test": ["127.0.0.1", "169.254.169.254"]})
         )
@@ -282,7 +245,6 @@ class TestAtConnect:
 
     @pytest.mark.row("O4")
     async def test_metadata_stays_closed_to_staff(self):
-        """O4"""
         with pytest.raises(aiohttp.ClientConnectorError):
             await _get("http://169.254.169.254/latest/meta-data/", allow_private=True)
 
@@ -292,7 +254,6 @@ class TestAtConnect:
 
     @pytest.mark.row("O7")
     async def test_proxies_netrc_and_cookies_are_off(self, listener, monkeypatch, tmp_path):
-        """O7"""
         netrc = tmp_path / "netrc"
         netrc.write_text("machine 127.0.0.1 login a password b")
         monkeypatch.setenv("NETRC", str(netrc))

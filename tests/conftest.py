@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    from tests.scopes import Scheduling  # noqa: PLC0415 whoever asks has xdist, others need not
+    from tests.workers import Scheduling  # noqa: PLC0415 whoever asks has xdist, others need not
 
     return Scheduling(config, log)
 

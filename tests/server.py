@@ -87,6 +87,12 @@ class Server:
         return self.process.pid
 
     @property
+    def memory(self) -> int:
+        """Resident bytes of the process."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    @property
     def log(self) -> str:
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 

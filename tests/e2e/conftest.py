@@ -72,14 +72,7 @@ def serving(data_dir: Path, upstream: Upstream, **environ: str) -> Iterator[list
     """Two servers on one database, or the one that SQLite allows, twice."""
     with ExitStack() as stack:
         shared = stack.enter_context(database(template=_migrated() if PAIRED else ""))
-        variables = {
-            "OPENAI_BASE_URL": upstream.url,
-            "OPENAI_API_KEY": "sk-e2e-canary-8d1f0c2b7a",
-            "DEFAULT_MODEL": "mock",
-            "LIMIT_FACTOR": "100",
-            **shared,
-            **environ,
-        }
+        variables = {**upstream.environ, **shared, **environ}
         servers: list[Server] = []
         for _number in range(2 if PAIRED else 1):
             server = launch(data_dir, **variables)

@@ -10,7 +10,7 @@ import pytest
 import websockets
 
 from tests.e2e.person import SECONDS, register
-from tests.e2e.wire import Wire, frame, memory, opened
+from tests.e2e.wire import Wire, frame, opened
 from tests.events import text_of
 from tests.models_registry.upstream import HANG, Reply, answer, delta, sse
 
@@ -79,7 +79,7 @@ async def test_a_peer_that_floods_on_when_it_was_told_to_go_is_not_read_any_more
 async def test_a_gigabyte_in_fragments_is_cut_off_and_costs_little(person):
     """W5: counted over all fragments, before parsing."""
     wire = await Wire.open(person)
-    before = memory(person.server)
+    before = person.server.memory
     try:
         wire.writer.write(frame(b"a" * 10_000, final=False))
         for _ in range(100):
@@ -89,7 +89,7 @@ async def test_a_gigabyte_in_fragments_is_cut_off_and_costs_little(person):
         pass
 
     assert await wire.close_code() in {1009, None}
-    assert memory(person.server) - before < 32 << 20
+    assert person.server.memory - before < 32 << 20
     await others_are_served(person)
 
 
@@ -97,7 +97,7 @@ async def test_a_gigabyte_in_fragments_is_cut_off_and_costs_little(person):
 async def test_empty_fragments_without_end_are_cut_off(person):
     """W5: others answer within a second meanwhile."""
     wire = await Wire.open(person)
-    before = memory(person.server)
+    before = person.server.memory
     flood = frame(b"", opcode=0, final=False) * 10_000
     try:
         wire.writer.write(frame(b"", final=False))
@@ -111,7 +111,7 @@ async def test_empty_fragments_without_end_are_cut_off(person):
         pass
 
     assert await wire.close_code() is None
-    assert memory(person.server) - before < 32 << 20
+    assert person.server.memory - before < 32 << 20
 
 
 @pytest.mark.row("W5")
@@ -125,7 +125,7 @@ async def test_compression_is_not_offered(person):
 
 async def test_a_flood_of_pings_that_reads_no_pong_is_cut_off(person):
     wire = await Wire.open(person)
-    before = memory(person.server)
+    before = person.server.memory
     pings = frame(b"p" * 125, opcode=9) * 1_000
     try:
         for _ in range(200):
@@ -134,7 +134,7 @@ async def test_a_flood_of_pings_that_reads_no_pong_is_cut_off(person):
     except (ConnectionError, TimeoutError):
         pass
 
-    assert memory(person.server) - before < 32 << 20
+    assert person.server.memory - before < 32 << 20
     await others_are_served(person)
     wire.writer.close()
 
@@ -149,7 +149,7 @@ async def test_a_peer_that_stops_reading_is_dropped_and_resumes_the_same(person,
     # Else its kernel makes room for the whole answer now and then, and nobody notices.
     its_socket = slow.writer.get_extra_info("socket")
     its_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
-    before = memory(person.server)
+    before = person.server.memory
     slow.writer.write(frame(json.dumps({"type": "chat", "content": "much"}).encode()))
     _opcode, payload = await slow.get()
     message_id = json.loads(payload)["message_id"]
@@ -164,7 +164,7 @@ async def test_a_peer_that_stops_reading_is_dropped_and_resumes_the_same(person,
                 await asyncio.sleep(0.1)
         # The turn itself, which costs the same whoever reads it: its log, and the job that indexes
         # its megabyte for search. The reader's own share is measured in tests/faults.
-        assert memory(person.server) - before < 24 << 20
+        assert person.server.memory - before < 24 << 20
         assert await slow.close_code() in {4408, None}
 
         await other.send(type="resume", message_id=message_id, after=0)

@@ -6,10 +6,8 @@ import asyncio
 import base64
 import os
 import struct
-from pathlib import Path
 
 from tests.e2e.person import SECONDS, Person
-from tests.server import Server
 
 
 def frame(payload: bytes, *, opcode: int = 1, final: bool = True) -> bytes:
@@ -73,9 +71,3 @@ class Wire:
                     return int(struct.unpack("!H", payload[:2])[0])
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
-
-
-def memory(server: Server) -> int:
-    """Resident bytes of a server's process."""
-    pages = Path(f"/proc/{server.pid}/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")

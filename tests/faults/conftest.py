@@ -48,14 +48,7 @@ def deployment(
 @contextmanager
 def one_server(data_dir: Path, upstream: Provider, **environ: str) -> Iterator[Server]:
     """A server whose models answer as the provider is told to."""
-    variables = {
-        "OPENAI_BASE_URL": upstream.url,
-        "OPENAI_API_KEY": "sk-faults-canary-41c7",
-        "DEFAULT_MODEL": "mock",
-        "LIMIT_FACTOR": "100",
-        **environ,
-    }
-    with running(data_dir, **variables) as server:
+    with running(data_dir, **{**upstream.environ, **environ}) as server:
         yield server
 
 

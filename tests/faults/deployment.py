@@ -33,10 +33,7 @@ class Deployment:
         self.data_dir = data_dir
         self.postgresql, self.redis = stores
         self._variables = {
-            "OPENAI_BASE_URL": upstream.url,
-            "OPENAI_API_KEY": "sk-faults-canary-41c7",
-            "DEFAULT_MODEL": "mock",
-            "LIMIT_FACTOR": "100",
+            **upstream.environ,
             "EMBEDDED_WORKER": "false",
             "DATABASE_URL": self.postgresql.url,
             "REDIS_URL": self.redis.url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import statistics
 import subprocess
@@ -9,19 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 
 from tests.server import Server
 from tests.waiting import until
 
 MEBIBYTE = 1 << 20
-
-
-def memory(server: Server) -> int:
-    """Resident bytes of the process."""
-    pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def seconds_of(work: Callable[[], object]) -> float:
@@ -39,6 +33,16 @@ def median_seconds(works: list[Callable[[], object]], *, tries: int) -> list[flo
 def metric(server: Server, name: str) -> float:
     lines = server.request("/metrics").body.decode().splitlines()
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+
+async def until_connections(server: Server, count: int, *, within: float) -> None:
+    """Wait until only so many sockets are open."""
+    async with asyncio.timeout(within):
+        while True:
+            told = await asyncio.to_thread(server.request, "/health")
+            if told.json()["active_connections"] == count:
+                return
+            await asyncio.sleep(0.2)
 
 
 # In a process of its own, for the threads of a test would keep it waiting themselves.
@@ -63,7 +67,7 @@ class Bystander:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._said: list[list[str]] = []
-        self.memory = memory(server)
+        self.memory = server.memory
         """The most resident bytes that were seen."""
 
     def __enter__(self) -> Bystander:

@@ -20,7 +20,7 @@ from tests.e2e.person import API, Person, register
 from tests.e2e.wire import Wire, frame
 from tests.faults.conftest import one_server
 from tests.faults.insides import insides, observed
-from tests.faults.measuring import MEBIBYTE, Bystander, memory, metric
+from tests.faults.measuring import MEBIBYTE, Bystander, metric
 from tests.faults.provider import numbers
 from tests.faults.records import Reader, agree, all_began
 from tests.models_registry.upstream import DONE, Reply, answer, delta, finish, sse, usage
@@ -129,13 +129,13 @@ async def test_a_thousand_come_at_once_and_leave_at_once(person, server, upstrea
     await all_began([staying])
     await crowd(person, staying.message, how)  # the first ones pay for what is loaded once
     before = await asyncio.to_thread(left_behind, server)
-    remembered = memory(server)
+    remembered = server.memory
 
     with Bystander(server) as bystander:
         await crowd(person, staying.message, how)
     after = await asyncio.to_thread(left_behind, server)
 
-    grown = memory(server) - remembered
+    grown = server.memory - remembered
     all_left.set()
     await reading
     words = staying.text.split()

@@ -15,7 +15,7 @@ from tests.chat.transfer.files import own, said, talk
 from tests.chat.transfer.hostile import CUT, REFUSED
 from tests.e2e.person import API, register
 from tests.faults.conftest import one_server
-from tests.faults.measuring import MEBIBYTE, Bystander, memory
+from tests.faults.measuring import MEBIBYTE, Bystander
 
 _FILES = REFUSED | CUT
 
@@ -51,7 +51,7 @@ def test_the_largest_file_keeps_nobody_waiting_and_gives_its_memory_back(
     with one_server(tmp_path_factory.mktemp("import"), upstream) as server:
         person = register(server)
         person.call("POST", "conversations/import", own(talk(said("warm"), id="warm")))
-        before = memory(server)
+        before = server.memory
         with Bystander(server) as bystander:
             answer = server.request(
                 f"{API}conversations/import",

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from tests.e2e.person import API, register
-from tests.faults.measuring import MEBIBYTE, Bystander, memory
+from tests.faults.measuring import MEBIBYTE, Bystander
 from tests.models_registry.upstream import answer
 
 MANY = 9_998  # with a question and its answer a branch is as long as it may become
@@ -53,11 +53,11 @@ async def test_a_hundred_and_fifty_turns_after_fifty_leave_no_memory_behind(alon
         conversations = [person.conversation() for _number in range(10)]
         for _round in range(5):
             await say(person, conversations)
-        before = memory(server)
+        before = server.memory
         for _round in range(15):
             await say(person, conversations)
 
-        assert memory(server) - before < 20 * MEBIBYTE
+        assert server.memory - before < 20 * MEBIBYTE
 
 
 @pytest.mark.row("R5")

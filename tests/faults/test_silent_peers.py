@@ -10,8 +10,9 @@ import aiohttp
 import pytest
 
 from tests.e2e.person import Person, register
-from tests.e2e.wire import Wire, frame, memory
+from tests.e2e.wire import Wire, frame
 from tests.faults.conftest import one_server
+from tests.faults.measuring import until_connections
 from tests.faults.records import audit
 from tests.models_registry.upstream import HANG, Reply, answer, delta, sse
 
@@ -25,16 +26,6 @@ def server(tmp_path_factory, upstream):
 @pytest.fixture
 def person(server) -> Person:
     return register(server)
-
-
-async def until_connections(server, count: int, *, within: float) -> None:
-    """Wait until only so many sockets are open."""
-    async with asyncio.timeout(within):
-        while True:
-            told = await asyncio.to_thread(server.request, "/health")
-            if told.json()["active_connections"] == count:
-                return
-            await asyncio.sleep(0.5)
 
 
 @pytest.mark.row("W12")
@@ -62,11 +53,11 @@ async def test_a_peer_that_stops_reading_costs_less_than_two_megabytes(person, u
     grown = []
     for _try in range(3):  # a job may work beside one of them
         slow = await Wire.open(person)
-        before = most = memory(person.server)
+        before = most = person.server.memory
         slow.writer.write(frame(json.dumps(again).encode()))
         leaving = asyncio.create_task(until_connections(person.server, 0, within=60))
         while not leaving.done():
-            most = max(most, memory(person.server))
+            most = max(most, person.server.memory)
             await asyncio.sleep(0.05)
         await leaving
         grown.append(most - before)

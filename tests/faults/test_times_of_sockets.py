@@ -15,9 +15,9 @@ import pytest
 import websockets
 
 from tests.e2e.person import Person, register
-from tests.e2e.wire import Wire, frame, memory, opened
+from tests.e2e.wire import Wire, frame, opened
 from tests.faults.conftest import one_server
-from tests.faults.measuring import MEBIBYTE
+from tests.faults.measuring import MEBIBYTE, until_connections
 
 PING = frame(json.dumps({"type": "ping"}).encode())
 
@@ -41,12 +41,6 @@ async def _closed_at_the_end():
         opened.pop().transport.abort()
 
 
-async def no_socket_is_left(server, *, within: float) -> None:
-    async with asyncio.timeout(within):
-        while (await asyncio.to_thread(server.request, "/health")).json()["active_connections"]:
-            await asyncio.sleep(0.2)
-
-
 @pytest.mark.row("W3")
 async def test_two_hundred_refused_sockets_that_say_nothing_are_gone(server):
     """Within 5 s; here, 50. Each hears one error; no frame of it is answered."""
@@ -57,7 +51,7 @@ async def test_two_hundred_refused_sockets_that_say_nothing_are_gone(server):
         wires[-1].writer.write(PING * 3)
     began = time.monotonic()
 
-    await no_socket_is_left(server, within=50)
+    await until_connections(server, 0, within=50)
     heard = [[await wire.get(), await wire.get()] for wire in wires]
 
     assert time.monotonic() - began < 50
@@ -134,7 +128,8 @@ async def neighbour(person: Person) -> AsyncIterator[list[float]]:
 
 
 def bombs() -> dict[str, tuple[bytes, bytes, int]]:
-    """What is sent first, what then again and again, and how often."""
+    """What is sent first, what then again and again, and how often: each is more than all the
+    buffers on its way hold, so that whoever got rid of it was cut off."""
     deflated = zlib.compressobj(wbits=-15)
     zeros = deflated.compress(bytes(32 * MEBIBYTE)) + deflated.flush(zlib.Z_SYNC_FLUSH)
     bomb = bytearray(frame(zeros[:60_000]))
@@ -146,8 +141,8 @@ def bombs() -> dict[str, tuple[bytes, bytes, int]]:
         "a gigabyte in fragments": (frame(b"a", final=False), mebibyte, 1_024),
         "a gigabyte in one frame": (whole, b"a" * MEBIBYTE, 1_024),
         # Refused by its first bytes (1002), as nobody agreed to compress.
-        "a deflate bomb": (bytes(bomb), bytes(bomb), 100),
-        "empty fragments": (frame(b"", final=False), nothing * 10_000, 200),
+        "a deflate bomb": (bytes(bomb), bytes(bomb), 1_200),
+        "empty fragments": (frame(b"", final=False), nothing * 10_000, 1_200),
     }
 
 
@@ -158,7 +153,7 @@ async def test_a_bomb_is_cut_off_and_the_others_are_answered(person, server, nam
     first, again, times = bombs()[name]
     async with neighbour(register(server)) as waits:
         wire = await Wire.open(person)
-        before = memory(server)
+        before = server.memory
         taken = 0
         with suppress(ConnectionError):
             wire.writer.write(first)
@@ -168,6 +163,6 @@ async def test_a_bomb_is_cut_off_and_the_others_are_answered(person, server, nam
         code = await wire.close_code()
 
     assert code in {1002, 1009, None}
-    assert taken < times - 1 or len(again) * times < 64 * MEBIBYTE
-    assert memory(server) - before < 32 * MEBIBYTE
+    assert taken < times - 1
+    assert server.memory - before < 32 * MEBIBYTE
     assert max(waits) < 10

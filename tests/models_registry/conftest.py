@@ -16,6 +16,7 @@ from models_registry.models import Connection
 from models_registry.providers.factory import close_providers
 from models_registry.services.connections import create_connection
 from models_registry.services.models import create_model, ensure_offline_model
+from tests.accounts.conftest import problem
 from tests.models_registry.upstream import Upstream
 from tests.models_registry.wires import KEY, endpoint_at
 
@@ -130,12 +131,6 @@ def run(capsys, monkeypatch):
         return json.loads(out.getvalue()) if as_json else out.getvalue()
 
     return run
-
-
-def problem(answer):
-    """Status and code of a refusal, which must be a problem document."""
-    assert answer["Content-Type"] == "application/problem+json", answer.content
-    return answer.status_code, answer.json()["code"]
 
 
 def wrong_fields(answer):

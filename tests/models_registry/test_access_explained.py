@@ -14,7 +14,7 @@ from models_registry.services.access import Access
 from models_registry.services.connections import create_connection
 from models_registry.services.explaining import explain
 from models_registry.services.models import create_model
-from tests.models_registry.conftest import problem
+from tests.accounts.conftest import problem
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("built_in")]
 

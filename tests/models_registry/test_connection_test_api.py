@@ -7,7 +7,8 @@ import pytest
 from models_registry.models import Connection
 from models_registry.services import connection_tests
 from models_registry.services.connections import create_connection
-from tests.models_registry.conftest import KEY, problem
+from tests.accounts.conftest import problem
+from tests.models_registry.conftest import KEY
 from tests.models_registry.upstream import HANG, Reply, refusal
 
 pytestmark = pytest.mark.django_db

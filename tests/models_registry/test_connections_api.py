@@ -8,7 +8,8 @@ from models_registry.services.connections import change_connection
 from models_registry.services.endpoints import endpoint_of
 from models_registry.services.models import create_model
 from models_registry.signals import models_removed
-from tests.models_registry.conftest import KEY, problem, wrong_fields
+from tests.accounts.conftest import problem
+from tests.models_registry.conftest import KEY, wrong_fields
 
 pytestmark = pytest.mark.django_db
 

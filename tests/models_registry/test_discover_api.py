@@ -5,7 +5,8 @@ from django.contrib.auth.models import Permission
 
 from models_registry.models import ChatModel
 from models_registry.services.connections import create_connection
-from tests.models_registry.conftest import KEY, problem
+from tests.accounts.conftest import problem
+from tests.models_registry.conftest import KEY
 from tests.models_registry.upstream import refusal
 
 pytestmark = pytest.mark.django_db

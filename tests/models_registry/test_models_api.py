@@ -8,7 +8,8 @@ from models_registry.models import ChatModel
 from models_registry.services.access import Access
 from models_registry.services.connections import create_connection
 from models_registry.services.models import create_model
-from tests.models_registry.conftest import problem, wrong_fields
+from tests.accounts.conftest import problem
+from tests.models_registry.conftest import wrong_fields
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("built_in")]
 

@@ -134,6 +134,16 @@ class Upstream:
         self.port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/v1"
 
+    @property
+    def environ(self):
+        """Of a server whose models answer as they are told to here, and whom no limit meets."""
+        return {
+            "OPENAI_BASE_URL": self.url,
+            "OPENAI_API_KEY": "sk-upstream-canary-8d1f0c2b7a",
+            "DEFAULT_MODEL": "mock",
+            "LIMIT_FACTOR": "100",
+        }
+
     def script(self, *replies):
         """What the next requests for an answer get; the last one is repeated."""
         self._replies = list(replies)

@@ -21,6 +21,8 @@ from config.backups.archive import Manifest, Reader, Table, Writer, damaged
 MEMBER = "database.sqlite3"
 
 _WAIT_SECONDS = 2
+# What SQLite keeps beside a database, under its name.
+_LOGS = ("-wal", "-shm", "-journal")
 
 
 def dump(writer: Writer, manifest: Manifest, folder: Path) -> None:
@@ -57,6 +59,7 @@ def restore(reader: Reader, *, stamp: str, migrate: Callable[[], None]) -> str:
         existed = path.exists()
         if existed:
             os.link(path, kept)
+        _move_logs(path, kept)
         # From one moment to the next: whatever ends this process, one of the two stands there.
         new.replace(path)
         _sync(path.parent)
@@ -117,6 +120,15 @@ def _counted(copy: sqlite3.Connection) -> Iterator[tuple[str, int]]:
         yield name, copy.execute(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0]  # noqa: S608
 
 
+def _move_logs(path: Path, kept: Path) -> None:
+    """What a broken database, or one that somebody removed, still had in its log: beside the new
+    one SQLite would take it for that one's own, and write it over what was restored."""
+    for suffix in _LOGS:
+        log = path.with_name(path.name + suffix)
+        if log.exists():
+            log.replace(kept.with_name(kept.name + suffix))
+
+
 @contextmanager
 def _unfinished(path: Path) -> Iterator[None]:
     """Nothing stays of what was not put in its place: it holds what people said."""
@@ -128,7 +140,7 @@ def _unfinished(path: Path) -> Iterator[None]:
 
 
 def _forget_file(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
+    for suffix in ("", *_LOGS):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 

@@ -18,6 +18,7 @@ from django.db.utils import OperationalError, ProgrammingError
 from django.utils.translation import gettext as _
 
 from common import restoring
+from common.db import snapshot
 from common.errors import Conflict
 from config.backups.archive import Manifest, Reader, Table, Writer, damaged
 from config.migrating import one_at_a_time
@@ -28,8 +29,7 @@ _LOCK_SECONDS = 10
 
 def dump(writer: Writer, manifest: Manifest, folder: Path) -> None:
     """One moment of the database, whoever writes meanwhile; nobody waits for it."""
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    with snapshot(), connection.cursor() as cursor:
         cursor.execute("SELECT app, name FROM django_migrations")
         manifest.migrations = list(cursor.fetchall())
         left_out = set(restoring.left_out_tables())

@@ -28,6 +28,18 @@ JOBS_SILENT_SECONDS = 90
 
 DISK_LOW = "disk_low"
 
+_FAILS = "The check %s of /health fails: %s. %s"
+# By what ails, or by the check where that has no name.
+_TO_DO = {
+    DISK_LOW: "Make room on the disk.",
+    schema_state.BEHIND: "Run manage.py migrate.",
+    schema_state.AHEAD: "A newer Parley changed the database: install that version.",
+    "database": "See to the server of DATABASE_URL.",
+    "cache": "See to the Redis of REDIS_URL.",
+    "channel_layer": "See to the Redis of REDIS_URL.",
+    "jobs": "See to the worker and the beat.",
+}
+
 registered: dict[str, Check] = {}
 
 
@@ -81,10 +93,10 @@ async def _ask(name: str) -> str:
         async with asyncio.timeout(settings.HEALTH_CHECK_SECONDS):
             await registered[name]()
     except Ailing as found:
-        logger.warning("The check %s fails: %s", name, found)
+        logger.warning(_FAILS, name, found, _TO_DO.get(str(found), ""))
         return str(found)
     except Exception as exc:  # noqa: BLE001 whatever it is, the check failed
-        logger.warning("The check %s fails: %s", name, type(exc).__name__)
+        logger.warning(_FAILS, name, type(exc).__name__, _TO_DO.get(name, ""))
         return "failing"
     return "ok"
 

@@ -93,8 +93,15 @@ async def _run_all(hooks: list[Hook], *, seconds: float) -> None:
             async with asyncio.timeout(seconds):
                 await hook()
         except TimeoutError:
-            logger.warning("%s did not end within %g s.", hook.__qualname__, seconds)
+            logger.warning(
+                "The server ends without waiting for %s, which took more than %g s.",
+                hook.__qualname__,
+                seconds,
+            )
         except Exception:
-            logger.exception("%s failed.", hook.__qualname__)
+            logger.exception(
+                "A bug of Parley's: the server ends, and %s failed. Please report what follows.",
+                hook.__qualname__,
+            )
 
     await asyncio.gather(*(run(hook) for hook in hooks))

@@ -102,7 +102,8 @@ class OneLineAnOutage(logging.Filter):
             return False
         self._told_at = record.created
         record.levelno, record.levelname = logging.WARNING, "WARNING"
-        record.msg, record.args = "Redis is away: %s", (type(errors[0]).__name__,)
+        record.msg = "Redis is away (%s). See to the Redis of REDIS_URL."
+        record.args = (type(errors[0]).__name__,)
         record.exc_info = None
         return True
 

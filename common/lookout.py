@@ -30,7 +30,11 @@ async def look_once(*own: _Look) -> None:
         try:
             await look()
         except Exception:  # one failing look must not blind the others
-            logger.exception("look_failed", look=look.__qualname__)
+            logger.exception(
+                "A look at what changed failed, and is taken again in a moment. "
+                "If the database is up, please report what follows.",
+                look=look.__qualname__,
+            )
 
 
 async def keep_looking(*own: _Look) -> None:

@@ -20,6 +20,7 @@ from common.metrics import nudges_lost_total
 logger = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
+_MEANS = "What it is about is seen some seconds later. See to the Redis of REDIS_URL."
 
 
 class Member(Protocol):
@@ -34,7 +35,7 @@ async def nudge(group: str, message: dict[str, Any]) -> None:
         await layer.group_send(group, message | {"group": group})
     except Exception:  # noqa: BLE001 whatever ails the layer, the work that is announced stands
         nudges_lost_total.inc()
-        logger.warning("nudge_lost", nudge=message.get("type"))
+        logger.warning("A nudge was not sent. %s", _MEANS, nudge=message.get("type"))
 
 
 def join(group: str, member: Member) -> None:
@@ -78,7 +79,7 @@ class _Listener:
             try:
                 await self.listen()
             except Exception:  # noqa: BLE001 the layer's own errors are not one family
-                logger.warning("nudges_unheard")
+                logger.warning("Nudges of other processes are not heard. %s", _MEANS)
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def listen(self) -> None:
@@ -108,7 +109,7 @@ class _Listener:
                     joined.discard(group)
                     await layer.group_discard(group, channel)
             except Exception:  # noqa: BLE001 the layer's own errors are not one family
-                logger.warning("nudge_group_not_joined")
+                logger.warning("Nudges of a person are not heard. %s", _MEANS)
                 await asyncio.sleep(_RETRY_SECONDS)
                 self.changed.set()
 

@@ -134,5 +134,8 @@ def _ask(operation: str, *words: Any) -> Any:
             return getattr(_store(settings.REDIS_URL), operation)(*words)
         except StorageError:
             _redis_rests_until = time.monotonic() + _REDIS_REST_SECONDS
-            logger.warning("Redis is away: rate limits count in this process for a moment.")
+            logger.warning(
+                "Redis is away: rate limits count in this process alone. "
+                "See to the Redis of REDIS_URL."
+            )
     return getattr(_store(""), operation)(*words)

@@ -79,9 +79,15 @@ def _tell(found: State) -> None:
     """In the log, once for each change."""
     _told[0] = found
     if found.missing:
-        logger.error("The database lacks migrations: %s.", ", ".join(found.missing))
+        logger.error(
+            "The database lacks migrations: %s. Run manage.py migrate.", ", ".join(found.missing)
+        )
     if found.unknown:
         level = logging.ERROR if found.verdict == AHEAD else logging.WARNING
-        logger.log(level, "A newer Parley migrated the database: %s.", ", ".join(found.unknown))
+        logger.log(
+            level,
+            "A newer Parley migrated the database: %s. Install that version here, too.",
+            ", ".join(found.unknown),
+        )
     if found == State():
         logger.info("Code and database belong together again.")

@@ -224,7 +224,11 @@ class StreamingHandler(ASGIHandler):
             if as_app_error(exc) is None:
                 raise
             # The status is out: a broken stream is what tells the reader to come again.
-            logger.warning("stream_broken", error=type(exc).__name__)
+            logger.warning(
+                "A stream was cut off; its reader can go on where it ended. "
+                "See to the server of DATABASE_URL.",
+                error=type(exc).__name__,
+            )
             response.drop()
         finally:
             response.slot.release()

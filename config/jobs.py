@@ -96,7 +96,10 @@ class EmbeddedWorker:
             try:
                 pause = scheduler.tick()
             except Exception:  # the broker is away: the next tick may have it back
-                logger.exception("The beat stumbled.")
+                logger.exception(
+                    "The beat could not tell what is due, and tries again in a second. "
+                    "See to the Redis of REDIS_URL."
+                )
                 pause = 1
 
     def is_alive(self) -> bool:

@@ -36,7 +36,9 @@ async def lifespan(_scope: Any, receive: Any, send: Any) -> None:
                 await send({"type": "lifespan.startup.failed", "message": str(refusal)})
                 return
             except Exception:
-                logger.exception("The server could not start.")
+                logger.exception(
+                    "A bug of Parley's: the server could not start. Please report what follows."
+                )
                 await send({"type": "lifespan.startup.failed", "message": ""})
                 return
             await send({"type": "lifespan.startup.complete"})

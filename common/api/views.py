@@ -32,7 +32,11 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse:
     set_rollback()
     request: Request = context["request"]
     if as_app_error(exc) is None:
-        logger.error("A bug while answering %s", request.method, exc_info=exc)
+        logger.error(
+            "A bug of Parley's ended a %s with 500. Please report what follows.",
+            request.method,
+            exc_info=exc,
+        )
     return problem_response(exc, request._request)  # noqa: SLF001 DRF's name for it
 
 

@@ -260,7 +260,10 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
         except Exception as exc:
             error = as_app_error(exc)
             if error is None:
-                logger.exception("socket_bug")
+                logger.exception(
+                    "A bug of Parley's: a frame failed, its socket goes on. "
+                    "Please report what follows."
+                )
             if asked:
                 self.send_frame(error_frame(error or errors.Internal(), ref))
 

@@ -174,7 +174,9 @@ def test_an_outage_of_redis_is_a_line_a_minute(logs):
     passed = [record for record in records if quiet.filter(record)]
 
     assert [record.created for record in passed] == [1_000, 1_060, 1_120]
-    assert {record.getMessage() for record in passed} == {"Redis is away: ConnectionError"}
+    assert {record.getMessage() for record in passed} == {
+        "Redis is away (ConnectionError). See to the Redis of REDIS_URL."
+    }
     assert not any(record.exc_info for record in passed)
 
 

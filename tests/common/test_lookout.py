@@ -49,7 +49,7 @@ async def test_a_look_that_fails_does_not_blind_the_others(caplog):
     await lookout.look_once()
 
     assert seen == [1, 1]
-    assert any("look_failed" in str(record.msg) for record in caplog.records)
+    assert any("A look at what changed failed" in str(record.msg) for record in caplog.records)
 
 
 async def test_looking_goes_on_until_it_is_cancelled(settings):

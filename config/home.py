@@ -10,7 +10,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import translation
-from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
@@ -49,13 +48,13 @@ def admin(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
-    return _reference(request, "docs/swagger.html", title=_("API reference"))
+    return _reference(request, "docs/swagger.html")
 
 
 @csrf_exempt
 @require_safe
 def redoc(request: HttpRequest) -> HttpResponse:
-    return _reference(request, "docs/redoc.html", title=_("API reference"))
+    return _reference(request, "docs/redoc.html")
 
 
 @csrf_exempt
@@ -74,7 +73,7 @@ def _schema(language: str) -> bytes:
         return dump(generator.get_schema(request=None, public=True))
 
 
-def _reference(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
-    response: Any = render(request, template, context)
+def _reference(request: HttpRequest, template: str) -> HttpResponse:
+    response: Any = render(request, template)
     response._csp_config = security_headers.DOCS  # noqa: SLF001 what django-csp's decorators set
     return response  # type: ignore[no-any-return]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -23,8 +22,7 @@ from accounts.admin.actors import actor_of
 from accounts.models import Role, User
 from accounts.services import passwords, people, profile, registration
 from common import admin_asking
-from common.admin import ServiceAdmin
-from common.errors import AppError
+from common.admin import ServiceAdmin, ServiceForm
 from common.text import is_line
 
 
@@ -44,7 +42,7 @@ class RoleFilter(admin.SimpleListFilter):
         return queryset.filter(groups__name=self.value()) if self.value() else queryset
 
 
-class PersonForm(forms.ModelForm[User]):
+class PersonForm(ServiceForm):
     """What an operator may set; the password goes in and never comes out."""
 
     password = forms.CharField(
@@ -78,9 +76,9 @@ class PersonForm(forms.ModelForm[User]):
         # The form's cleaning writes into the instance; the services want it as it is stored.
         self.stored = User.objects.get(pk=self.instance.pk)
 
-    def clean_email(self) -> str:
+    def clean_email(self) -> Any:
         email = self.cleaned_data["email"]
-        return str(_told(lambda: registration.free_email(email, user=self.stored)))
+        return self.told(lambda: registration.free_email(email, user=self.stored))
 
     def clean_display_name(self) -> str:
         name = str(self.cleaned_data["display_name"])
@@ -99,7 +97,7 @@ class PersonForm(forms.ModelForm[User]):
     def clean_password(self) -> str:
         password = str(self.cleaned_data["password"])
         if password:
-            _told(lambda: passwords.check_new(password, user=self.stored))
+            self.told(lambda: passwords.check_new(password, user=self.stored))
         return password
 
 
@@ -120,7 +118,7 @@ class NewPersonForm(PersonForm):
         super(PersonForm, self).__init__(*args, **kwargs)
         self.initial.setdefault("roles", [Role.MEMBER])
 
-    def clean_email(self) -> str:
+    def clean_email(self) -> Any:
         return str(self.cleaned_data["email"])
 
     def clean_password(self) -> str:
@@ -129,15 +127,14 @@ class NewPersonForm(PersonForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if not self.errors:
-            try:
-                self.instance = registration.prepare_person(
+            made = self.told(
+                lambda: registration.prepare_person(
                     username=cleaned["username"],
                     email=cleaned["email"],
                     password=cleaned["password"],
                 )
-            except AppError as error:
-                for field, texts in (error.errors or {}).items():
-                    self.add_error(field, [str(text) for text in texts])
+            )
+            self.instance = made or self.instance
         return cleaned
 
     def _post_clean(self) -> None:
@@ -280,12 +277,3 @@ class UserAdmin(ServiceAdmin):
     def send_reset_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         actor = actor_of(request)
         self.for_each(request, queryset, lambda user: people.send_reset_link(user, actor=actor))
-
-
-def _told(check: Callable[[], Any]) -> Any:
-    """What `check` returns; its refusal as the form's."""
-    try:
-        return check()
-    except AppError as error:
-        texts = next(iter((error.errors or {"": [error]}).values()))
-        raise forms.ValidationError([str(text) for text in texts]) from error

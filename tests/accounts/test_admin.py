@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
+from accounts.hashers import hashing_slot
 from accounts.models import MailLink, Role, SignIn, SignInFailures, User
 from accounts.services import recovery
 from tests.accounts.conftest import PASSWORD, Api, page
@@ -197,6 +198,24 @@ class TestPeople:
 
         assert answer.status_code == 200
         assert User.objects.count() == 2
+
+    def test_are_not_made_while_the_hasher_is_busy(self, desk, settings):
+        """That is told, and nobody without a name is stored."""
+        settings.PASSWORD_HASHERS = ["accounts.hashers.BoundedArgon2Hasher"]
+        settings.PASSWORD_HASHES_AT_ONCE, settings.PASSWORD_HASH_WAIT_SECONDS = 1, 0
+        data = {
+            "username": "olga",
+            "email": "olga@example.org",
+            "password": PASSWORD,
+            "roles": ["agent"],
+        }
+
+        with hashing_slot():
+            answer = desk.post(page("accounts_user_add"), data)
+
+        assert answer.status_code == 200
+        assert "Too many requests" in answer.content.decode()
+        assert User.objects.count() == 1
 
     def test_are_changed_field_by_field(self, desk, mina, form):
         answer = self.save(

@@ -13,7 +13,7 @@ from django.views import View
 
 from accounts.errors import TokenInvalid
 from accounts.models import MailLink
-from accounts.services import profile, recovery
+from accounts.services import email_addresses, recovery
 from common.errors import AppError, MethodNotAllowed
 from common.problems import problem_response
 
@@ -103,4 +103,4 @@ class ConfirmEmailPage(LinkPage):
     template = "accounts/confirm_email.html"
 
     def act(self, **given: str) -> None:
-        profile.confirm_email(**given)
+        email_addresses.confirm(**given)

@@ -20,7 +20,7 @@ from unfold.widgets import (
 
 from accounts.admin.actors import actor_of
 from accounts.models import Role, User
-from accounts.services import passwords, people, profile, registration
+from accounts.services import email_addresses, passwords, people, profile, registration
 from common import admin_asking
 from common.admin import ServiceAdmin, ServiceForm
 from common.text import is_line
@@ -78,7 +78,7 @@ class PersonForm(ServiceForm):
 
     def clean_email(self) -> Any:
         email = self.cleaned_data["email"]
-        return self.told(lambda: registration.free_email(email, user=self.stored))
+        return self.told(lambda: email_addresses.free(email, user=self.stored))
 
     def clean_display_name(self) -> str:
         name = str(self.cleaned_data["display_name"])
@@ -226,7 +226,7 @@ class UserAdmin(ServiceAdmin):
         people.check_may_manage(actor, stored)
         if set(cleaned["roles"]) != set(people.roles_of(stored)):
             people.set_roles(stored, cleaned["roles"], actor=actor)
-        people.change_email(stored, cleaned["email"], actor=actor)
+        email_addresses.change(stored, cleaned["email"], actor=actor)
         profile.update_profile(
             stored,
             display_name=cleaned["display_name"],

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.db import IntegrityError
 from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
@@ -130,36 +128,6 @@ def _set_active(user: User, is_active: bool, action: AuditAction, *, actor: User
         before={"is_active": was},
         after={"is_active": is_active},
     )
-
-
-def change_email(user: User, email: str, *, actor: User | None) -> User:
-    """Set an address that nobody has confirmed. Raises Invalid, Conflict."""
-    check_may_manage(actor, user)
-    address = registration.free_email(email, user=user)
-    if address != user.email:
-        store_email(user, address, verified_at=None, actor=actor)
-    return user
-
-
-def store_email(
-    user: User, address: str, *, verified_at: datetime | None, actor: User | None
-) -> None:
-    """Store it, tell the old address, and end every mailed link.
-
-    Raises Conflict when the address became somebody else's since it was looked up.
-    """
-    old = user.email
-    try:
-        with write_transaction():
-            user.email, user.pending_email, user.email_verified_at = address, "", verified_at
-            user.save(update_fields=["email", "email_verified_at"])
-            recovery.forget_links(user.pk)
-            mails.post(Letter.EMAIL_CHANGED, address=old, user=user)
-            audit.record(AuditAction.USER_EMAIL, actor=actor, target=audit.person(user))
-    except IntegrityError as error:
-        if registration.is_email_free(address, user=user):
-            raise
-        raise Conflict(_("This address belongs to another account by now.")) from error
 
 
 def sign_out(user: User, *, actor: User | None, only: UUID | None = None) -> int:

@@ -7,16 +7,13 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.errors import InvalidCredentials, TokenInvalid
-from accounts.models import AuditAction, Letter, MailLink, User
-from accounts.services import audit, mails, passwords, people, recovery, registration, sign_ins
-from accounts.services.authentication import Proof, confirm_password
+from accounts.models import AuditAction, User
+from accounts.services import audit, email_addresses, mails, passwords, people, recovery, sign_ins
+from accounts.services.authentication import confirm_password
 from accounts.services.callers import Caller
 from accounts.signals import user_erasing
-from common import rates
 from common.db import write_transaction
 from common.errors import Conflict, Invalid, NotFound
 
@@ -35,69 +32,24 @@ def update_profile(
 ) -> User:
     """Store the named fields; a new `email` needs the password and counts once confirmed.
 
-    One's present `email` takes back the wish for another one.
+    One's present `email` takes back the wish for another one. Raises Invalid, and NotFound for a
+    person who was erased meanwhile.
     """
     if unknown := fields.keys() - FIELDS:
         raise Invalid.field(min(unknown), _("This cannot be changed here."))
-    new_email = registration.free_email(email, user=user) if email else user.email
+    new_email = email_addresses.free(email, user=user) if email else user.email
     proof = None
     if new_email != user.email:
-        proof = _prove_wish(user, password=password, address=address)
-    if not fields and not email:
-        return user
+        proof = email_addresses.prove_wish(user, password=password, address=address)
     with write_transaction():
-        for name, value in fields.items():
-            setattr(user, name, value)
-        if fields:
-            user.save(update_fields=list(fields))
+        if fields and not User.objects.filter(pk=user.pk).update(**fields):
+            raise NotFound
         if proof is not None:
-            _await_confirmation(proof, new_email)
+            email_addresses.await_confirmation(proof, new_email)
         elif email:
-            User.objects.filter(pk=user.pk).update(pending_email="")
-            _drop_confirmations(user.pk)
-    return user
-
-
-def _prove_wish(user: User, *, password: str | None, address: str) -> Proof:
-    if not password:
-        raise Invalid.field("password", _("A new e-mail address needs your password."))
-    proof = confirm_password(user, password=password, address=address)
-    rates.hit("verify_email", str(user.pk))
-    return proof
-
-
-def _await_confirmation(proof: Proof, address: str) -> None:
-    """Ask the new mailbox, and tell the old one. Raises InvalidCredentials when the password has
-    just changed: what came with the old one is void."""
-    user = proof.user
-    if not (
-        User.objects.active()
-        .filter(pk=user.pk, password=proof.password_hash)
-        .update(pending_email=address)
-    ):
-        raise InvalidCredentials
-    _drop_confirmations(user.pk)
-    mails.post(Letter.CONFIRM_EMAIL, address=address, user=user)
-    mails.post(Letter.EMAIL_CHANGE_ASKED, address=user.email, user=user)
-
-
-def confirm_email(*, uid: str, token: str) -> User:
-    """The new mailbox answered: its address is the person's from now on. Raises TokenInvalid,
-    Conflict."""
-    link = recovery.find_link(MailLink.Purpose.CONFIRM_EMAIL, uid=uid, token=token)
-    with write_transaction():
-        # The person's row first, as everyone does who ends links. One that was asked for again,
-        # or is no longer wanted, confirms nothing, however it outlived that.
-        user = (
-            User.objects.active()
-            .select_for_update()
-            .filter(pk=link.user_id, pending_email=link.address)
-            .first()
-        )
-        if user is None:
-            raise TokenInvalid
-        recovery.spend(link)
-        people.store_email(user, link.address, verified_at=timezone.now(), actor=user)
+            email_addresses.forget_wish(user)
+    for name, value in fields.items():
+        setattr(user, name, value)
     return user
 
 
@@ -155,7 +107,3 @@ def erase(user: User, *, actor: User | None) -> None:
         mails.forget(user.email)
         user.delete()
         audit.forget_person(user_id)
-
-
-def _drop_confirmations(user_id: UUID) -> None:
-    MailLink.objects.filter(user_id=user_id, purpose=MailLink.Purpose.CONFIRM_EMAIL).delete()

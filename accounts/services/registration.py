@@ -125,22 +125,6 @@ def groups_named(roles: Iterable[str]) -> list[Group]:
     return list(groups.values())
 
 
-def free_email(email: str, *, user: User) -> str:
-    """`email` as it is stored; raises Invalid when it is none, or somebody else's."""
-    try:
-        address = clean_email(email)
-    except ValidationError as error:
-        raise _invalid({"email": error.messages}) from error
-    if not is_email_free(address, user=user):
-        raise Invalid.field("email", _("This address belongs to an account already."))
-    return address
-
-
-def is_email_free(address: str, *, user: User) -> bool:
-    """Does `address` belong to nobody, or to `user`?"""
-    return not User.objects.filter(email_key=fold(address)).exclude(pk=user.pk).exists()
-
-
 def _taken(user: User) -> dict[str, list[str]]:
     errors = {}
     if user.username and User.objects.filter(username_key=fold(user.username)).exists():

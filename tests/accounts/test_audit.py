@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from accounts.models import AppendOnly, AuditAction, AuditEntry, SignIn, SignInFailures
-from accounts.services import audit, people, profile, sign_ins
+from accounts.services import audit, email_addresses, people, profile, sign_ins
 from accounts.services.tokens import issue
 from common import purging
 from common.errors import AppError
@@ -285,7 +285,7 @@ class TestAnErasedPerson:
         Client(REMOTE_ADDR="203.0.113.7").get("/info")  # from here on it is root who acts
         people.suspend(mina, actor=root)
         people.activate(mina, actor=root)
-        people.change_email(mina, "other@example.org", actor=root)
+        email_addresses.change(mina, "other@example.org", actor=root)
 
         profile.erase(mina, actor=root)
 

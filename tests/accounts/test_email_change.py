@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import MailLink, User
-from accounts.services import people, profile, recovery
+from accounts.services import email_addresses, people, profile, recovery
 from tests.accounts.conftest import PASSWORD, Api, link_in, problem
 
 pytestmark = pytest.mark.django_db
@@ -134,7 +134,7 @@ def test_a_wish_for_another_address_dies_with_what_it_could_steal(
             forgot()
             recovery.reset_password(**link_in(mail.outbox[-1])[1], password=NEW)
         case "email":
-            people.change_email(User.objects.get(), "mina@example.com", actor=None)
+            email_addresses.change(User.objects.get(), "mina@example.com", actor=None)
         case _:
             people.suspend(User.objects.get(), actor=None)
             people.activate(User.objects.get(), actor=None)
@@ -235,4 +235,4 @@ def test_an_address_that_cannot_be_stored_for_another_reason_is_not_called_taken
         mock.patch("accounts.services.audit.record", side_effect=broken),
         pytest.raises(IntegrityError, match="another constraint"),
     ):
-        people.change_email(mina, "new@example.org", actor=None)
+        email_addresses.change(mina, "new@example.org", actor=None)

@@ -13,7 +13,7 @@ from django.core import mail
 from django.utils import timezone
 
 from accounts.models import MailLink, OutgoingMail, User
-from accounts.services import people, profile, recovery
+from accounts.services import email_addresses, people, profile, recovery
 from tests.accounts.conftest import PASSWORD, Api, at_once, link_in, problem
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +82,7 @@ def test_links_die_with_what_they_were_to_save(mina, forgot, link, event):
         case "password":
             profile.store_password(User.objects.get(), "changed in between", actor=None)
         case "email":
-            people.change_email(User.objects.get(), "new@example.org", actor=None)
+            email_addresses.change(User.objects.get(), "new@example.org", actor=None)
         case "suspension":
             people.suspend(mina, actor=None)
             people.activate(mina, actor=None)

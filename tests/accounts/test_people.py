@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 
 from accounts.models import Role, User
-from accounts.services import people, profile, sign_ins
+from accounts.services import email_addresses, people, profile, sign_ins
 from common.errors import AppError, Conflict, Invalid, NotFound, PermissionDenied
 from tests.accounts.conftest import PASSWORD, Api, at_once
 
@@ -58,7 +58,7 @@ class TestRoles:
             "suspend": lambda: people.suspend(root, actor=boss),
             "activate": lambda: people.activate(root, actor=boss),
             "sign_out": lambda: people.sign_out(root, actor=boss),
-            "email": lambda: people.change_email(root, "mine@example.org", actor=boss),
+            "email": lambda: email_addresses.change(root, "mine@example.org", actor=boss),
         }
 
         with pytest.raises(PermissionDenied):
@@ -246,7 +246,7 @@ def test_people_are_found_by_name_and_address(mina):
 @pytest.mark.row("S12")
 def test_an_address_set_by_others_is_unproved_and_the_old_one_is_told(mina, committed, mailoutbox):
     with committed():
-        people.change_email(mina, "new@example.org", actor=None)
+        email_addresses.change(mina, "new@example.org", actor=None)
 
     mina.refresh_from_db()
     assert (mina.email, mina.email_key, mina.email_verified_at) == (
@@ -262,7 +262,7 @@ def test_an_address_that_cannot_be_is_refused(mina, person, email):
     person("olga")
 
     with pytest.raises(AppError):
-        people.change_email(mina, email, actor=None)
+        email_addresses.change(mina, email, actor=None)
 
     assert User.objects.get(username="mina").email == "mina@example.org"
 
@@ -275,10 +275,10 @@ def test_an_address_taken_since_it_was_looked_up_is_told(mina, person, mailoutbo
         person("olga", email=email)
         return email
 
-    monkeypatch.setattr("accounts.services.registration.free_email", free_until_now)
+    monkeypatch.setattr("accounts.services.email_addresses.free", free_until_now)
 
     with pytest.raises(Conflict, match="belongs to another account"):
-        people.change_email(mina, "new@example.org", actor=None)
+        email_addresses.change(mina, "new@example.org", actor=None)
 
     assert User.objects.get(username="mina").email == "mina@example.org"
     assert not mailoutbox
@@ -286,6 +286,22 @@ def test_an_address_taken_since_it_was_looked_up_is_told(mina, person, mailoutbo
 
 def test_the_same_address_again_is_no_news(mina, committed, mailoutbox):
     with committed():
-        people.change_email(mina, mina.email, actor=None)
+        email_addresses.change(mina, mina.email, actor=None)
 
     assert not mailoutbox
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda user: email_addresses.change(user, "new@example.org", actor=None),
+        lambda user: profile.update_profile(user, display_name="Mina"),
+    ],
+    ids=["address", "profile"],
+)
+def test_who_was_erased_meanwhile_is_not_found(mina, change):
+    """Not a bug: two requests came at once."""
+    profile.erase(User.objects.get(), actor=None)
+
+    with pytest.raises(NotFound):
+        change(mina)

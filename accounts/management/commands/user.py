@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.management.passwords import given_password
 from accounts.models import Role, User
-from accounts.services import people, profile
+from accounts.services import email_addresses, people, profile
 from common.commands import Answer, CliGroup, confirm
 
 
@@ -107,7 +107,7 @@ class Command(CliGroup):
         return _row(people.set_roles(people.find(name), roles, actor=None))
 
     def set_email(self, *, name: str, email: str, **options: Any) -> Answer:
-        return _row(people.change_email(people.find(name), email, actor=None))
+        return _row(email_addresses.change(people.find(name), email, actor=None))
 
     def send_link(self, *, name: str, **options: Any) -> Answer:
         user = people.send_reset_link(people.find(name), actor=None)

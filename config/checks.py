@@ -130,10 +130,10 @@ def first_administrator(
     """The administrator that the environment names, where there is none yet."""
     if settings.SINGLE_USER or not databases or "default" not in databases:
         return []
-    from accounts.services import people  # noqa: PLC0415 few commands need it, and all would wait
+    from accounts.services import first_admin  # noqa: PLC0415 few commands need it, and all would wait
 
     try:
-        people.check_first_admin()
+        first_admin.check()
     except DatabaseError:
         return []  # not migrated yet
     except Invalid as refusal:

@@ -21,7 +21,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.services import owner, people
+from accounts.services import first_admin, owner
 from common import schema_state
 from common.commands import SETTINGS_CHECKS
 from common.errors import AppError, Conflict, reason_of
@@ -277,7 +277,7 @@ def furnish() -> bool:
         if settings.SINGLE_USER:
             owner.ensure()
         else:
-            people.ensure_first_admin()
+            first_admin.ensure()
     except Conflict as refusal:
         raise CannotStart(f"SINGLE_USER: {refusal}") from None
     except AppError as refusal:

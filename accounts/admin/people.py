@@ -237,7 +237,7 @@ class UserAdmin(ServiceAdmin):
             profile.store_password(stored, cleaned["password"], actor=actor)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        profile.erase(obj, actor=actor_of(request))
+        people.erase(obj, actor=actor_of(request))
 
     @admin.action(description=_("Suspend"), permissions=["change"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

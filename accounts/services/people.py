@@ -1,4 +1,4 @@
-"""What is done to people by others: making them, roles, suspension, signing out (M5, S4)."""
+"""What is done to people by others: making, roles, suspension, signing out, erasing (M5, S4)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
 from accounts.models import ApiKey, AuditAction, Letter, Role, User
 from accounts.services import api_keys, audit, mails, recovery, registration, sign_ins
+from accounts.signals import user_erasing
 from common.db import write_transaction
-from common.errors import Conflict, Invalid, NotFound, PermissionDenied
+from common.errors import Conflict, NotFound, PermissionDenied
 
 # Whoever holds one of these holds those after it, too.
 _RANKS = [role.value for role in Role]
@@ -50,8 +50,9 @@ def create(
     not make people, or not with these roles."""
     check_may(actor, "add")
     check_holds(actor, roles)
-    user = registration.prepare_person(username=username, email=email, password=password)
-    return registration.insert_person(user, roles=roles, actor=actor)
+    return registration.create_person(
+        username=username, email=email, password=password, roles=roles, actor=actor
+    )
 
 
 def change(
@@ -154,6 +155,24 @@ def send_reset_link(user: User, *, actor: User | None) -> User:
     return user
 
 
+def erase(user: User, *, actor: User | None) -> None:
+    """Remove a person and all that is personal, in every app, or nothing at all.
+
+    Of the audit trail only the names go: an id that is nobody's stays. Raises Conflict for the
+    last administrator, PermissionDenied where the actor is neither the person nor above them.
+    """
+    user_id = user.pk
+    is_self = actor is not None and actor.pk == user_id
+    with write_transaction():
+        user = held(user, actor=None if is_self else actor, action="delete")
+        check_not_last_administrator(user)
+        user_erasing.send(User, user=user)
+        audit.record(AuditAction.USER_ERASED, actor=actor, target=audit.person(user))
+        mails.forget(user.email)
+        user.delete()
+        audit.forget_person(user_id)
+
+
 def held(user: User, *, actor: User | None, action: str = "change") -> User:
     """The person as they are now, who stays so until the transaction ends.
 
@@ -199,72 +218,14 @@ def statistics() -> Statistics:
     return Statistics(counts["total"], counts["active"], roles)
 
 
-def create_administrator(*, username: str, email: str, password: str) -> User:
-    """An administrator, made by whoever runs the deployment. Raises Invalid."""
-    return registration.create_person(
-        username=username, email=email, password=password, roles=[Role.ADMIN]
-    )
-
-
-def check_first_admin() -> None:
-    """Raise Invalid, naming the fields, when the environment names half an administrator or one
-    who cannot be, and there is none yet. Later nobody needs them: the password is to be removed.
-    """
-    given = {
-        "username": settings.ADMIN_USERNAME,
-        "email": settings.ADMIN_EMAIL,
-        "password": settings.ADMIN_PASSWORD,
-    }
-    if not any(given.values()):
-        return
-    try:
-        registration.valid_person(**given)
-    except Invalid as refusal:
-        if not _has_administrator():
-            missing = {name: [_("it is missing")] for name, value in given.items() if not value}
-            raise Invalid(errors=(refusal.errors or {}) | missing) from None
-
-
-def ensure_first_admin() -> User | None:
-    """Make the administrator that the environment names, if there is none yet; raises Invalid.
-
-    Several processes may start at once: one makes it, the others find it made.
-    """
-    if not (settings.ADMIN_USERNAME and settings.ADMIN_EMAIL and settings.ADMIN_PASSWORD):
-        return None
-    if _has_administrator():
-        return None
-    try:
-        user = registration.prepare_person(
-            username=settings.ADMIN_USERNAME,
-            email=settings.ADMIN_EMAIL,
-            password=settings.ADMIN_PASSWORD,
-        )
-        with write_transaction():
-            lock_administration()
-            return (
-                None
-                if _has_administrator()
-                else registration.insert_person(user, roles=[Role.ADMIN])
-            )
-    except Invalid:
-        if _has_administrator():  # the name is taken, by the one that another process made
-            return None
-        raise
-
-
-def _has_administrator() -> bool:
-    return User.objects.filter(groups__name=Role.ADMIN).exists()
-
-
 def check_holds(actor: User | None, roles: Iterable[str]) -> None:
     """Raise PermissionDenied when `actor` may not give or take one of `roles`."""
     if actor is None or actor.is_superuser:
         return
-    held = roles_of(actor)
-    ranks = [_RANKS.index(name) for name in held if name in _RANKS]
+    own = roles_of(actor)
+    ranks = [_RANKS.index(name) for name in own if name in _RANKS]
     implied = set(_RANKS[min(ranks) :]) if ranks else set()
-    if set(roles) - implied - set(held):
+    if set(roles) - implied - set(own):
         raise PermissionDenied(_("You can only give and take roles that you hold."))
 
 

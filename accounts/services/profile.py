@@ -10,10 +10,9 @@ from zoneinfo import available_timezones
 from django.utils.translation import gettext as _
 
 from accounts.models import AuditAction, User
-from accounts.services import audit, email_addresses, mails, passwords, people, recovery, sign_ins
+from accounts.services import audit, email_addresses, passwords, people, recovery, sign_ins
 from accounts.services.authentication import confirm_password
 from accounts.services.callers import Caller
-from accounts.signals import user_erasing
 from common.db import write_transaction
 from common.errors import Conflict, Invalid, NotFound
 
@@ -88,22 +87,4 @@ def end_sign_in(user: User, sign_in_id: UUID) -> None:
 def erase_self(caller: Caller, *, password: str, address: str) -> None:
     """The person goes, and what is theirs. Raises InvalidCredentials, Conflict (last admin)."""
     confirm_password(caller.user, password=password, address=address)
-    erase(caller.user, actor=caller.user)
-
-
-def erase(user: User, *, actor: User | None) -> None:
-    """Remove a person and all that is personal, in every app, or nothing at all.
-
-    Of the audit trail only the names go: an id that is nobody's stays. Raises Conflict for the
-    last administrator, PermissionDenied where the actor is neither the person nor above them.
-    """
-    user_id = user.pk
-    is_self = actor is not None and actor.pk == user_id
-    with write_transaction():
-        user = people.held(user, actor=None if is_self else actor, action="delete")
-        people.check_not_last_administrator(user)
-        user_erasing.send(User, user=user)
-        audit.record(AuditAction.USER_ERASED, actor=actor, target=audit.person(user))
-        mails.forget(user.email)
-        user.delete()
-        audit.forget_person(user_id)
+    people.erase(caller.user, actor=caller.user)

@@ -44,11 +44,16 @@ def register(
 
 
 def create_person(
-    *, username: str, email: str, password: str, roles: Collection[str] = (Role.MEMBER,)
+    *,
+    username: str,
+    email: str,
+    password: str,
+    roles: Collection[str] = (Role.MEMBER,),
+    actor: User | None = None,
 ) -> User:
-    """Somebody made by others: an administrator, a command. Raises Invalid."""
+    """Somebody made by others, whoever may (`people.create`). Raises Invalid."""
     user = prepare_person(username=username, email=email, password=password)
-    return insert_person(user, roles=roles)
+    return insert_person(user, roles=roles, actor=actor)
 
 
 def prepare_person(*, username: str, email: str, password: str | None) -> User:

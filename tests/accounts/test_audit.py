@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from accounts.models import AppendOnly, AuditAction, AuditEntry, SignIn, SignInFailures
-from accounts.services import audit, email_addresses, people, profile, sign_ins
+from accounts.services import audit, email_addresses, people, sign_ins
 from accounts.services.tokens import issue
 from common import purging
 from common.errors import AppError
@@ -287,7 +287,7 @@ class TestAnErasedPerson:
         people.activate(mina, actor=root)
         email_addresses.change(mina, "other@example.org", actor=root)
 
-        profile.erase(mina, actor=root)
+        people.erase(mina, actor=root)
 
         rows = json.dumps(list(AuditEntry.objects.values()), default=str)
         for canary in ("mina", "example.org", "198.51.100.9"):

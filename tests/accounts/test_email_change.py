@@ -173,14 +173,14 @@ def test_the_present_address_takes_the_wish_back(mina, device, committed):
 @pytest.mark.row("S12")
 def test_a_password_changed_meanwhile_voids_the_wish(mina, device, committed, monkeypatch):
     """Between the look at the password and the note of the address."""
-    prove = profile.confirm_password
+    prove = email_addresses.confirm_password
 
     def prove_then_change(*args, **options):
         proof = prove(*args, **options)
-        profile.store_password(User.objects.get(), NEW, actor=None)
+        email_addresses.store_password(User.objects.get(), NEW, actor=None)
         return proof
 
-    monkeypatch.setattr(profile, "confirm_password", prove_then_change)
+    monkeypatch.setattr(email_addresses, "confirm_password", prove_then_change)
 
     answer = change(device, mina, committed, password=PASSWORD)
 

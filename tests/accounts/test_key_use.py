@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import ApiKey, Scope
-from accounts.services import api_keys, people, profile
+from accounts.services import api_keys, people
 from accounts.services.callers import Caller, caller_from_key
 from common import restoring
 from tests.accounts.conftest import PASSWORD, Api, problem
@@ -123,7 +123,7 @@ def test_a_person_made_inactive_by_hand_is_refused_too(key, mina):
 
 @pytest.mark.row("G4")
 def test_an_erased_person_leaves_no_key(key, mina):
-    profile.erase(mina, actor=None)
+    people.erase(mina, actor=None)
 
     assert not ApiKey.objects.exists()
     assert is_refused(key.text)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Group, Permission
 
+from accounts.errors import InvalidCredentials
 from accounts.models import Role, User
-from accounts.services import email_addresses, people, profile, sign_ins
+from accounts.services import email_addresses, first_admin, people, profile, sign_ins
+from accounts.services.authentication import confirm_password
 from common.errors import AppError, Conflict, Invalid, NotFound, PermissionDenied
 from tests.accounts.conftest import PASSWORD, Api, at_once
 
@@ -123,7 +125,7 @@ class TestTheLastAdministrator:
         acts = {
             "demote": lambda: people.set_roles(root, ["member"], actor=root),
             "suspend": lambda: people.suspend(root, actor=root),
-            "erase": lambda: profile.erase(root, actor=root),
+            "erase": lambda: people.erase(root, actor=root),
         }
 
         with pytest.raises(Conflict):
@@ -201,37 +203,37 @@ class TestTheFirstAdministrator:
         settings.ADMIN_PASSWORD = PASSWORD
 
     def test_is_made_from_the_environment_once(self, settings):
-        made = people.ensure_first_admin()
+        made = first_admin.ensure()
 
         assert made
         assert people.roles_of(made) == ["admin"]
         assert Api().login("root").status_code == 200
         settings.ADMIN_USERNAME, settings.ADMIN_EMAIL = "other", "other@example.org"
-        assert people.ensure_first_admin() is None
+        assert first_admin.ensure() is None
         assert User.objects.count() == 1
 
     @pytest.mark.parametrize("name", ["ADMIN_USERNAME", "ADMIN_EMAIL", "ADMIN_PASSWORD"])
     def test_is_not_made_from_half_of_it(self, settings, name):
         setattr(settings, name, "")
 
-        assert people.ensure_first_admin() is None
+        assert first_admin.ensure() is None
         assert not User.objects.exists()
 
     def test_a_suspended_one_is_one(self, person):
         """Once is once: nobody gets back in by a restart."""
         person("gone", roles=[Role.ADMIN], is_active=False)
 
-        assert people.ensure_first_admin() is None
+        assert first_admin.ensure() is None
 
     def test_a_weak_password_is_told(self, settings):
         settings.ADMIN_PASSWORD = "password"
 
         with pytest.raises(Invalid):
-            people.ensure_first_admin()
+            first_admin.ensure()
 
     @pytest.mark.django_db(transaction=True)
     def test_of_four_processes_at_once_one_makes_it(self, db):
-        results = at_once(4, lambda _: people.ensure_first_admin())
+        results = at_once(4, lambda _: first_admin.ensure())
 
         assert sorted(type(result).__name__ for result in results) == ["NoneType"] * 3 + ["User"]
         assert User.objects.count() == 1
@@ -301,7 +303,15 @@ def test_the_same_address_again_is_no_news(mina, committed, mailoutbox):
 )
 def test_who_was_erased_meanwhile_is_not_found(mina, change):
     """Not a bug: two requests came at once."""
-    profile.erase(User.objects.get(), actor=None)
+    people.erase(User.objects.get(), actor=None)
 
     with pytest.raises(NotFound):
         change(mina)
+
+
+def test_who_was_erased_meanwhile_gives_no_right_password(mina):
+    """Two requests to erase oneself came at once."""
+    people.erase(User.objects.get(), actor=None)
+
+    with pytest.raises(InvalidCredentials):
+        confirm_password(mina, password=PASSWORD, address="203.0.113.7")

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 
 from accounts.models import AuditAction, AuditEntry, SignIn, User
-from accounts.services import people, profile
+from accounts.services import people
 from common.errors import NotFound
 from tests.accounts.conftest import PASSWORD, Api, problem
 
@@ -323,7 +323,7 @@ def test_who_was_erased_in_between_is_not_found(root, mina):
         partial(people.set_roles, mina, ["agent"]),
         partial(people.suspend, mina),
         partial(people.activate, mina),
-        partial(profile.erase, mina),
+        partial(people.erase, mina),
     ):
         with pytest.raises(NotFound):
             act(actor=root)

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from accounts.errors import ForeignOrigin
-from accounts.models import SignIn, User
+from accounts.models import Role, SignIn, User
 from accounts.services import api_keys, people
 from accounts.services.callers import caller_from_handshake
 from accounts.services.owner import ensure as ensure_owner
@@ -273,7 +273,7 @@ class TestThereIsOnePerson:
         assert problem(registration) == (403, "registration_closed")
         assert problem(ask("POST", "users", asked)) == (409, "conflict")
         with pytest.raises(Conflict):
-            people.create_administrator(**asked)
+            people.create(**asked, roles=[Role.ADMIN], actor=None)
         assert User.objects.get() == owner
 
     @pytest.mark.django_db(transaction=True)

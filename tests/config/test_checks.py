@@ -6,7 +6,8 @@ import pytest
 from constance import config
 from django.core.checks import CheckMessage
 
-from accounts.services import people
+from accounts.models import Role
+from accounts.services import registration
 from config import checks, start
 
 
@@ -182,7 +183,9 @@ def test_an_administrator_who_can_be_and_none_at_all_have_nothing_to_say(setting
 @pytest.mark.django_db
 def test_once_there_is_an_administrator_what_is_left_of_one_is_no_fault(settings):
     """The documentation has the password removed after the start."""
-    people.create_administrator(username="ruth", email="r@example.com", password="correct horse 9")
+    registration.create_person(
+        username="ruth", email="r@example.com", password="correct horse 9", roles=[Role.ADMIN]
+    )
 
     assert administrator(settings, **RUTH | {"PASSWORD": ""}) == []
     assert administrator(settings, **RUTH | {"USERNAME": "r"}) == []

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import ApiKey
-from accounts.services import profile
+from accounts.services import people
 from quotas.errors import QuotaExceeded
 from quotas.models import Payer, SubjectLimit
 from tests.accounts.conftest import device, mina, person, problem
@@ -108,6 +108,6 @@ def test_they_go_with_the_person(own, mina):
     make(own, limits=LIMITS)
     limited("user", mina.pk, "requests", "day", 3)
 
-    profile.erase(mina, actor=None)
+    people.erase(mina, actor=None)
 
     assert not SubjectLimit.objects.exists()

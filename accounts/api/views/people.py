@@ -15,7 +15,7 @@ from accounts.api import serializers
 from accounts.api.callers import caller_of
 from accounts.models import SignIn, User
 from accounts.models.users import UserQuerySet
-from accounts.services import people, profile
+from accounts.services import people
 from common.api import query
 from common.api.views import ApiViewSet
 from common.db import bounded_query
@@ -126,7 +126,7 @@ class PersonViewSet(ManagingViewSet):
     def destroy(self, request: Request, user_id: UUID) -> Response:
         """Erases the person and all that is personal. Suspending is what can be undone."""
         caller = self.check("delete")
-        profile.erase(self.found(user_id), actor=caller)
+        people.erase(self.found(user_id), actor=caller)
         return Response(status=204)
 
     @extend_schema(responses=serializers.StatisticsSerializer)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.management.passwords import given_password
+from accounts.models import Role
 from accounts.services import people
 from common.commands import Answer, CliCommand, ask, usage_error
 
@@ -37,10 +38,12 @@ class Command(CliCommand):
     def run(
         self, *, username: str | None, email: str | None, password_stdin: bool, **options: Any
     ) -> Answer:
-        user = people.create_administrator(
+        user = people.create(
             username=username or settings.ADMIN_USERNAME or _ask("--username", _("User name")),
             email=email or settings.ADMIN_EMAIL or _ask("--email", _("E-mail")),
             password=_password(from_input=password_stdin),
+            roles=[Role.ADMIN],
+            actor=None,
         )
         return {"id": str(user.pk), "username": user.username, "email": user.email}
 

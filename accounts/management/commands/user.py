@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.management.passwords import given_password
 from accounts.models import Role, User
-from accounts.services import email_addresses, people, profile
+from accounts.services import email_addresses, people
 from common.commands import Answer, CliGroup, confirm
 
 
@@ -136,7 +136,7 @@ class Command(CliGroup):
         if not yes:
             question = _("Erase %(name)s (%(email)s) and everything of theirs?")
             confirm(question % {"name": user.username, "email": user.email})
-        profile.erase(user, actor=None)
+        people.erase(user, actor=None)
         return erased
 
 

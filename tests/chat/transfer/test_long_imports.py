@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.services import profile, registration
+from accounts.services import people, registration
 from chat.models import Conversation, Message, SearchPiece
 from chat.services import importing
 from chat.services.conversations import delete_conversations_of
@@ -315,7 +315,7 @@ def test_whoever_is_erased_meanwhile_leaves_nothing(take, file, alice, monkeypat
     def erased_before(conversation):
         begun.append(conversation)
         if len(begun) == batch:
-            profile.erase(alice.user, actor=None)
+            people.erase(alice.user, actor=None)
         go_on(conversation)
 
     monkeypatch.setattr(importing, "_go_on", erased_before)

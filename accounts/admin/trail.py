@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import AuditAction, AuditEntry, Role
 from accounts.services import audit
 from common.admin import ReadOnlyAdmin
+from common.errors import NotFound
 
 
 class ActionFilter(admin.SimpleListFilter):
@@ -72,7 +73,12 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     ) -> tuple[QuerySet[AuditEntry], bool]:
         """By index alone: the trail is long."""
         wanted = search_term.strip()
-        return (audit.about(queryset, wanted) if wanted else queryset), False
+        if not wanted:
+            return queryset, False
+        try:
+            return audit.about(queryset, audit.id_of(wanted)), False
+        except NotFound:
+            return queryset.none(), False
 
     @admin.display(description=_("Who"))
     def actor(self, entry: AuditEntry) -> str:

@@ -86,25 +86,16 @@ def record(
     )
 
 
-def about(entries: QuerySet[AuditEntry], wanted: str) -> QuerySet[AuditEntry]:
-    """Those that have this id, or that this person (by name or e-mail) did or was done to."""
-    try:
-        wanted_id = UUID(wanted)
-    except ValueError:
-        user = User.objects.named(wanted).first()
-        if user is None:
-            return entries.none()
-        return entries.filter(
-            Q(actor_id=user.pk) | Q(target_kind=TargetKind.USER, target_id=str(user.pk))
-        )
-    return entries.filter(Q(pk=wanted_id) | Q(actor_id=wanted_id) | Q(target_id=str(wanted_id)))
+def about(entries: QuerySet[AuditEntry], wanted: UUID) -> QuerySet[AuditEntry]:
+    """Those that have this id, or that somebody or something with it did or was done to."""
+    return entries.filter(Q(pk=wanted) | Q(actor_id=wanted) | Q(target_id=str(wanted)))
 
 
-def id_of(actor: str) -> UUID:
-    """Of a person by name, e-mail or id; the id of one who is erased too. Raises NotFound."""
+def id_of(text: str) -> UUID:
+    """An id as it is, a person's by their name or e-mail. Raises NotFound."""
     with suppress(ValueError):
-        return UUID(actor)
-    user = User.objects.named(actor).first()
+        return UUID(text)
+    user = User.objects.named(text).first()
     if user is None:
         raise NotFound(_("There is nobody of that name."))
     return user.pk

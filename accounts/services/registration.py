@@ -19,6 +19,7 @@ from common import rates
 from common.addresses import address_key
 from common.db import write_transaction
 from common.errors import Conflict, Invalid
+from common.text import excerpt
 
 
 def is_open() -> bool:
@@ -114,18 +115,20 @@ def insert_person(user: User, *, roles: Iterable[str], actor: User | None = None
     return user
 
 
-def groups_named(roles: Iterable[str]) -> list[Group]:
+def groups_named(roles: Iterable[str], *, field: str = "roles") -> list[Group]:
     """The groups of these names, one at least; raises Invalid for one that does not exist.
 
     The four roles always exist: a deleted one comes back, without permissions.
     """
     names = set(roles)
     if not names:
-        raise Invalid.field("roles", _("Give at least one role."))
+        raise Invalid.field(field, _("Give at least one role."))
     groups = {group.name: group for group in Group.objects.filter(name__in=names)}
-    for name in names - groups.keys():
+    for name in sorted(names - groups.keys()):
         if name not in Role.values:
-            raise Invalid.field("roles", _("There is no such role."))
+            raise Invalid.field(
+                field, _("There is no role called %(name)s.") % {"name": excerpt(name)}
+            )
         groups[name], _made = Group.objects.get_or_create(name=name)
     return list(groups.values())
 

@@ -35,7 +35,12 @@ def test_by_the_command(root, mina, capsys):
 
 @pytest.mark.parametrize(
     ("options", "code"),
-    [(("--actor", "nobody"), 1), (("--since", "soon"), 2), (("--action", "none"), 2)],
+    [
+        (("--actor", "nobody"), 1),
+        (("--about", "nobody"), 1),
+        (("--since", "soon"), 2),
+        (("--action", "none"), 2),
+    ],
 )
 def test_by_a_command_that_is_wrong(db, options, code):
     with pytest.raises((CommandError, SystemExit)) as refused:

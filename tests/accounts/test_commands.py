@@ -6,6 +6,7 @@ import json
 from unittest import mock
 
 import pytest
+from django.contrib.auth.models import Group
 
 from accounts.models import AuditEntry, Letter, OutgoingMail, Role, User
 from accounts.services.people import roles_of
@@ -138,6 +139,13 @@ class TestUser:
         assert names("--limit", "1") == ["gone"]
         assert names("--search", "nobody") == []
 
+    @pytest.mark.parametrize("words", [("list",), ("create", "olga", "olga@example.org")])
+    def test_a_role_that_does_not_exist_is_named(self, run, words):
+        code, out, err = run("user", *words, "--role", "agnet")
+
+        assert (code, out) == (1, "")
+        assert "role: There is no role called agnet." in err
+
     def test_show_tells_about_one(self, run, mina, device):
         device(mina)
 
@@ -200,6 +208,14 @@ class TestUser:
         run(*words, "--role", "supervisor", "--password-stdin", stdin=PASSWORD)
 
         assert roles_of(User.objects.get()) == ["supervisor", "agent"]
+
+    def test_create_gives_roles_of_one_s_own_making(self, run):
+        Group.objects.create(name="night shift")
+        words = ("user", "create", "olga", "olga@example.org", "--role", "night shift")
+
+        assert run(*words, "--password-stdin", stdin=PASSWORD)[0] == 0
+
+        assert roles_of(User.objects.get()) == ["night shift"]
 
     def test_create_says_what_cannot_be(self, run, mina):
         words = ("user", "create", "MINA", "olga@example.org", "--password-stdin")

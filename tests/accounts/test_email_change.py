@@ -177,7 +177,7 @@ def test_a_password_changed_meanwhile_voids_the_wish(mina, device, committed, mo
 
     def prove_then_change(*args, **options):
         proof = prove(*args, **options)
-        email_addresses.store_password(User.objects.get(), NEW, actor=None)
+        profile.store_password(User.objects.get(), NEW, actor=None)
         return proof
 
     monkeypatch.setattr(email_addresses, "confirm_password", prove_then_change)

@@ -51,7 +51,7 @@ class Command(CliGroup):
         if actor:
             found = found.filter(actor_id=audit.id_of(actor))
         if about:
-            found = audit.about(found, about)
+            found = audit.about(found, audit.id_of(about))
         if action:
             found = found.filter(action=action)
         if since:

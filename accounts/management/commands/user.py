@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.management.passwords import given_password
 from accounts.models import Role, User
-from accounts.services import email_addresses, people
+from accounts.services import email_addresses, people, registration
 from common.commands import Answer, CliGroup, confirm
 
 
@@ -57,8 +57,7 @@ class Command(CliGroup):
             "--role",
             action="append",
             default=[],
-            choices=Role.values,
-            help=_("What they are (member); may be given again."),
+            help=_("What they are; may be repeated (member)."),
         )
         making.add_argument(
             "--password-stdin",
@@ -78,7 +77,7 @@ class Command(CliGroup):
         if search:
             found = found.matching(search)
         if role:
-            found = found.filter(groups__name=role)
+            found = found.filter(groups__in=registration.groups_named([role], field="role"))
         if suspended:
             found = found.filter(is_active=False)
         return [_row(user) for user in found[: max(limit, 0)]]
@@ -122,8 +121,9 @@ class Command(CliGroup):
         password_stdin: bool,
         **options: Any,
     ) -> Answer:
-        password = given_password(from_input=password_stdin)
         roles = role or [Role.MEMBER]
+        registration.groups_named(roles, field="role")  # before anyone types a password
+        password = given_password(from_input=password_stdin)
         return _row(
             people.create(
                 username=username, email=email, password=password, roles=roles, actor=None

@@ -171,7 +171,7 @@ def revoke_everyone() -> int:
         return ApiKey.objects.filter(revoked_at=None).update(revoked_at=timezone.now())
 
 
-def over() -> QuerySet[ApiKey]:
+def outlived() -> QuerySet[ApiKey]:
     """Keys that ended so long ago that nobody asks any more whose they were."""
     bound = timezone.now() - timedelta(days=settings.API_KEY_DAYS)
     return ApiKey.objects.filter(Q(revoked_at__lt=bound) | Q(expires_at__lt=bound))

@@ -66,7 +66,7 @@ def give_back(attempt: Attempt) -> None:
             )
 
 
-def ended_counts() -> QuerySet[SignInFailures]:
+def outlived() -> QuerySet[SignInFailures]:
     """Counters whose window is over."""
     longest = max(seconds for _, seconds in settings.SIGN_IN_FAILURES.values())
     ended = timezone.now() - timedelta(seconds=longest)
@@ -143,8 +143,9 @@ def _failures(scope: str, subject: str) -> int:
 
 
 def _wait(scope: str, subject: str, *, now: datetime) -> float:
-    start = SignInFailures.objects.values_list("window_start", flat=True).get(
-        scope=scope, subject=subject
-    )
+    """Seconds until the window ends; one where an operator has just opened the door."""
+    counter = SignInFailures.objects.filter(scope=scope, subject=subject).first()
+    if counter is None:
+        return 1
     seconds: int = settings.SIGN_IN_FAILURES[scope][1]
-    return (start + timedelta(seconds=seconds) - now).total_seconds()
+    return (counter.window_start + timedelta(seconds=seconds) - now).total_seconds()

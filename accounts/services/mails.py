@@ -105,7 +105,7 @@ def deliver(mail_id: UUID) -> bool:
     return message is not None
 
 
-def dead_links() -> QuerySet[MailLink]:
+def outlived_links() -> QuerySet[MailLink]:
     """Links that have run out."""
     return MailLink.objects.filter(expires_at__lt=timezone.now())
 

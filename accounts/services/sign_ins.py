@@ -134,13 +134,13 @@ def revoke_everyone() -> int:
         return SignIn.objects.filter(revoked_at=None).update(revoked_at=timezone.now())
 
 
-def over() -> QuerySet[SignIn]:
+def outlived() -> QuerySet[SignIn]:
     """Sign-ins that have run out, and those that were revoked a day ago."""
     now = timezone.now()
     ran_out = Q(expires_at__lt=now) | Q(idle_expires_at__lt=now)
     return SignIn.objects.filter(ran_out | Q(revoked_at__lt=now - timedelta(days=1)))
 
 
-def ended_sessions() -> QuerySet[Session]:
+def outlived_sessions() -> QuerySet[Session]:
     """Cookie sessions that have run out; those of a sign-in go with it, too."""
     return Session.objects.filter(expire_date__lt=timezone.now())

@@ -172,5 +172,5 @@ def test_what_ended_long_ago_is_purged(mina, settings):
     ApiKey.objects.filter(pk=expired.pk).update(expires_at=long_ago)
     ApiKey.objects.filter(pk=recent.pk).update(revoked_at=timezone.now())
 
-    assert set(api_keys.over()) == {revoked, expired}
-    assert live not in api_keys.over()
+    assert set(api_keys.outlived()) == {revoked, expired}
+    assert live not in api_keys.outlived()

@@ -209,4 +209,4 @@ def test_what_still_counts_is_kept(mina, device):
     assert phone.works()
     assert SignInFailures.objects.count() == 3
     assert MailLink.objects.count() == 1
-    assert not lockout.ended_counts().exists()
+    assert not lockout.outlived().exists()

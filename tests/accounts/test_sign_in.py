@@ -214,6 +214,22 @@ def test_a_locked_door_says_how_long_by_its_own_clock(api, mina, settings):
     assert by_address == "Too many tries. Wait 46 minutes."
 
 
+def test_a_door_that_is_opened_while_somebody_knocks_is_told_as_shut_for_a_moment(api, mina):
+    """An operator deletes the count between the refusal and the look at its clock."""
+    for _ in range(5):
+        api.login(password=WRONG)
+
+    def opened(*_words, **_more):
+        SignInFailures.objects.all().delete()
+
+    with mock.patch("accounts.services.audit.record", side_effect=opened):
+        answer = api.login()
+
+    assert problem(answer) == (429, "locked_out")
+    assert answer["Retry-After"] == "1"
+    assert api.login().status_code == 200
+
+
 @pytest.mark.row("S8")
 def test_a_right_password_is_no_failure(api, mina):
     """The count that was taken before the hasher ran is given back."""

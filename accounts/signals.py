@@ -11,6 +11,7 @@ user_erasing = Signal()
 # Sent after commit. Arguments: mail_id. The row of an OutgoingMail waits to be sent.
 mail_waiting = Signal()
 
-# Sent after commit. Arguments: user_id. Sign-ins or API keys of that person ended: whoever holds
-# sockets of theirs had better look at once.
+# Sent after commit. Arguments: user_id. API keys of that person ended, one by one or with a
+# suspension: whoever holds sockets of theirs had better look at once. Sign-ins that end are not
+# told of: the next look, within seconds, finds them.
 credentials_ended = Signal()

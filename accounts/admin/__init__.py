@@ -1,3 +1,3 @@
-from accounts.admin import doors, keys, people, records, settings, trail
+from accounts.admin import doors, keys, people, records, roles, settings, trail
 
-__all__ = ["doors", "keys", "people", "records", "settings", "trail"]
+__all__ = ["doors", "keys", "people", "records", "roles", "settings", "trail"]

@@ -65,7 +65,7 @@ async def provider_phase(turn: RunningTurn) -> PhaseOutcome:
     except AppError as exc:
         _fail(turn, outcome, exc)
     except Exception:  # a bug of ours must not leave the turn running
-        logger.exception("turn_failed", turn=str(turn.job.ref.turn_id))
+        logger.exception("turn_failed", turn=str(turn.prepared.ref.turn_id))
         outcome.status, outcome.error = Turn.Status.FAILED, Internal()
     if outcome.unfinished:
         # What arrived before the end is kept and charged, as the text is (F10).
@@ -90,15 +90,16 @@ def _fail(turn: RunningTurn, outcome: PhaseOutcome, error: AppError) -> None:
 
 async def _converse(turn: RunningTurn, outcome: PhaseOutcome) -> None:
     """Rounds of answer and tool calls; one round where the turn brings no tools."""
-    job = turn.job
-    request = replace(job.request, tools=tools.schemas(job.tools) or job.request.tools)
-    routes = job.routes
+    prepared = turn.prepared
+    request = prepared.request
+    request = replace(request, tools=tools.schemas(prepared.tools) or request.tools)
+    routes = prepared.routes
     for _round in range(settings.TOOL_ROUNDS):
         collected = await _ask_in_order(turn, outcome, routes, request)
         calls = collected.calls()
-        if not (calls and job.tools):
+        if not (calls and prepared.tools):
             return
-        results = await tools.run(calls, job.tools)
+        results = await tools.run(calls, prepared.tools)
         outcome.tool_calls += results
         outcome.unfinished = None
         for result in results:
@@ -116,7 +117,7 @@ async def _ask_in_order(
     """Ask the models in order until one answers; raises what the last one failed with."""
     failure: AppError = ModelUnavailable()
     shown = turn.log.last_seq
-    left = turn.job.tries_in_all
+    left = turn.prepared.tries_in_all
     for place, route in enumerate(routes):
         tries = _tries(left, others=len(routes) - place - 1)
         for attempt in range(tries):
@@ -253,9 +254,9 @@ def _take_beside(
     """What stands beside the text, for readers who asked for it."""
     if isinstance(event, ToolCallDelta):
         call = collected.take(event)
-        if not turn.job.tools:
+        if not turn.prepared.tools:
             turn.log.add("", tool_call=call)
-    elif turn.job.request.options.get("logprobs"):
+    elif turn.prepared.request.options.get("logprobs"):
         turn.log.add("", logprobs=event.entries)
 
 

@@ -72,7 +72,7 @@ class RunningTurn:
     was ended from outside. `route` is the model that speaks, from its first token.
     """
 
-    job: PreparedTurn
+    prepared: PreparedTurn
     log: TurnLog
     began: float = field(default_factory=time.monotonic)
     touched: float = field(default_factory=time.monotonic)

@@ -111,7 +111,7 @@ def begin_answer(
         user_message=events.message_fields(user_message, siblings=user_siblings),
         model=asked.model.name,
     )
-    job = _job(
+    prepared = _prepared(
         asked,
         ref,
         purpose=Turn.Purpose.MESSAGE,
@@ -120,8 +120,8 @@ def begin_answer(
         siblings=[*siblings, answer.id],
         epoch=conversation.epoch,
     )
-    _write_turn(asked, job, claim, message_id=answer.id)
-    transaction.on_commit(partial(runner.launch, job, start))
+    _write_turn(asked, prepared, claim, message_id=answer.id)
+    transaction.on_commit(partial(runner.launch, prepared, start))
     return ref
 
 
@@ -139,7 +139,7 @@ def begin_stateless(
     """
     turn_id = uuid7()
     ref = TurnRef(turn_id, turn_id, None, asked.payer.user_id)
-    job = _job(
+    prepared = _prepared(
         asked,
         ref,
         purpose=purpose,
@@ -148,17 +148,17 @@ def begin_stateless(
         siblings=[],
         epoch=0,
     )
-    job.needs_reader = not claim.key
-    job.keeps_answer = bool(claim.key)
+    prepared.needs_reader = not claim.key
+    prepared.keeps_answer = bool(claim.key)
     if purpose == Turn.Purpose.V1:
-        job.tries_in_all = settings.V1_PROVIDER_TRIES
-    _write_turn(asked, job, claim, message_id=None)
+        prepared.tries_in_all = settings.V1_PROVIDER_TRIES
+    _write_turn(asked, prepared, claim, message_id=None)
     start = events.start(ref, user_message=None, model=asked.model.name)
-    transaction.on_commit(partial(runner.launch, job, start))
+    transaction.on_commit(partial(runner.launch, prepared, start))
     return ref
 
 
-def _job(
+def _prepared(
     asked: Asked,
     ref: TurnRef,
     *,
@@ -190,38 +190,40 @@ def _job(
     )
 
 
-def _write_turn(asked: Asked, job: PreparedTurn, claim: Claim, *, message_id: UUID | None) -> None:
+def _write_turn(
+    asked: Asked, prepared: PreparedTurn, claim: Claim, *, message_id: UUID | None
+) -> None:
     route = asked.routes[0]
     turn = Turn(
-        id=job.ref.turn_id,
-        created_at=job.started_at,
-        conversation_id=job.ref.conversation_id,
+        id=prepared.ref.turn_id,
+        created_at=prepared.started_at,
+        conversation_id=prepared.ref.conversation_id,
         message_id=message_id,
-        user_id=job.ref.user_id,
-        purpose=job.purpose,
+        user_id=prepared.ref.user_id,
+        purpose=prepared.purpose,
         owner=runner.owner,
-        epoch=job.epoch,
+        epoch=prepared.epoch,
         model=asked.model.name,
-        prompt_estimate=job.prompt_tokens,
-        language=job.request.language,
-        routes=kept(job.routes),
+        prompt_estimate=prepared.prompt_tokens,
+        language=prepared.request.language,
+        routes=kept(prepared.routes),
     )
     insert(turn)
-    claim.remember(job.ref.turn_id)
+    claim.remember(prepared.ref.turn_id)
     bound = hold(
-        turn_id=job.ref.turn_id,
+        turn_id=prepared.ref.turn_id,
         payer=asked.payer,
         wanted=Wanted(
-            job.prompt_tokens,
+            prepared.prompt_tokens,
             asked.answer_tokens,
             route.prices,
             most_output_tokens=asked.parameters.get("max_tokens") or route.max_output_tokens,
-            may_be_cut=not (job.request.strict and "max_tokens" in asked.parameters),
+            may_be_cut=not (prepared.request.strict and "max_tokens" in asked.parameters),
         ),
-        started_at=job.started_at,
+        started_at=prepared.started_at,
     )
     if bound is not None:
-        job.request = replace(job.request, max_tokens=bound)
+        prepared.request = replace(prepared.request, max_tokens=bound)
     # After the hold: where a plan's limit refuses too, that is the one to be named.
-    if not runner.take_place(job.ref):
+    if not runner.take_place(prepared.ref):
         raise RateLimited(retry_after=5)

@@ -104,16 +104,16 @@ class Runner:
         ]
 
     # -- turns -----------------------------------------------------------------------------
-    def launch(self, job: PreparedTurn, start: Event) -> None:
+    def launch(self, prepared: PreparedTurn, start: Event) -> None:
         """Begin a committed turn, from any thread."""
         self.ensure()
-        log = hub.open(job.ref, start)
-        turn = self.turns[job.ref.turn_id] = RunningTurn(job, log)
+        log = hub.open(prepared.ref, start)
+        turn = self.turns[prepared.ref.turn_id] = RunningTurn(prepared, log)
         if self.loop is None:
             raise Unavailable()
         self.loop.call_soon_threadsafe(self._spawn, turn)
-        if job.ref.user_id is not None:
-            nudges.turn_began(job.ref)
+        if prepared.ref.user_id is not None:
+            nudges.turn_began(prepared.ref)
 
     def _spawn(self, turn: RunningTurn) -> None:
         hub.changed(turn.log)
@@ -128,10 +128,10 @@ class Runner:
             if not done.cancelled() and (error := done.exception()):
                 logger.error("turn_task_died", exc_info=error)
             self._tasks.discard(done)
-            self._places.give_back(turn.job.ref.turn_id)
+            self._places.give_back(turn.prepared.ref.turn_id)
             hub.let_go(turn.log)
             # Last: who no longer finds it among the turns finds everything else done.
-            self.turns.pop(turn.job.ref.turn_id, None)
+            self.turns.pop(turn.prepared.ref.turn_id, None)
 
         task.add_done_callback(forget)
 
@@ -251,7 +251,7 @@ def _tell_failure(done: Future[Any]) -> None:
 
 
 def _checkpoint_of(turn: RunningTurn) -> Checkpoint:
-    log, ref = turn.log, turn.job.ref
+    log, ref = turn.log, turn.prepared.ref
     if log.last_seq == turn.saved_seq:
         return Checkpoint(ref.turn_id, log.last_seq, None)
     text, reasoning = log.content, log.reasoning
@@ -259,13 +259,13 @@ def _checkpoint_of(turn: RunningTurn) -> Checkpoint:
     if ref.conversation_id is None:
         # Of a turn without a conversation nothing that was said is kept, only how much it was.
         text = reasoning = ""
-    answering = turn.job.routes.index(turn.route) if turn.route else None
+    answering = turn.prepared.routes.index(turn.route) if turn.route else None
     return Checkpoint(ref.turn_id, log.last_seq, text, reasoning, characters, answering)
 
 
 def _watch_reader(turn: RunningTurn) -> None:
     """A turn without a conversation and without a key is owed one reader."""
-    if not turn.job.needs_reader:
+    if not turn.prepared.needs_reader:
         return
     if turn.log.readers > 0:
         turn.unread_since = None

@@ -30,7 +30,7 @@ logger = structlog.get_logger(__name__)
 
 async def run_turn(turn: RunningTurn, executor: ThreadPoolExecutor) -> None:
     """Ask the provider, then store the end, then tell the readers, in this order."""
-    structlog.contextvars.bind_contextvars(request_id=turn.job.request_id)
+    structlog.contextvars.bind_contextvars(request_id=turn.prepared.request_id)
     outcome = await _phase(turn)
     # From here on nobody cancels anything: a cancel that landed in `finish_turn` would leave
     # the readers without an end.
@@ -42,9 +42,9 @@ async def run_turn(turn: RunningTurn, executor: ThreadPoolExecutor) -> None:
             # The row stays `running` with its last checkpoint until it is tended.
             raise
         # A bug of ours: the turn still has to end, by what its row and its log say.
-        logger.exception("turn_not_stored", turn=str(turn.job.ref.turn_id))
+        logger.exception("turn_not_stored", turn=str(turn.prepared.ref.turn_id))
         status = Turn.Status.FAILED
-        await close_turn(turn.job.ref.turn_id, status=status, error=Internal())
+        await close_turn(turn.prepared.ref.turn_id, status=status, error=Internal())
     hub.changed(turn.log)
 
 
@@ -52,7 +52,7 @@ async def _end(turn: RunningTurn, outcome: PhaseOutcome, executor: ThreadPoolExe
     ended = await _finish(_ending(turn, outcome), executor)
     if ended is None:
         # Somebody else ended it. Their end is in the row.
-        fill(turn.log, await in_thread(stored_turn)(turn.job.ref))
+        fill(turn.log, await in_thread(stored_turn)(turn.prepared.ref))
     else:
         turn.log.finish(ended.event(turn.log.last_seq + 1))
         _measure(turn, ended)
@@ -70,34 +70,34 @@ async def _phase(turn: RunningTurn) -> PhaseOutcome:
         # that nobody asked to.
         pass
     except Exception:  # it raises nothing, unless what it does about a failure fails, too
-        logger.exception("turn_failed", turn=str(turn.job.ref.turn_id))
+        logger.exception("turn_failed", turn=str(turn.prepared.ref.turn_id))
     outcome = PhaseOutcome(status=Turn.Status.FAILED, error=Internal())
     settle_cut(turn, outcome)
     return outcome
 
 
 def _ending(turn: RunningTurn, outcome: PhaseOutcome) -> Ending:
-    job, log = turn.job, turn.log
-    asked = job.routes[0]
+    prepared, log = turn.prepared, turn.log
+    asked = prepared.routes[0]
     uncounted = outcome.uncounted
     route = outcome.route or asked
     # Calls of tools that we run are told to the readers with their results only.
     said = log.last_seq > 0 or bool(outcome.tool_calls)
     answered = said or outcome.status == Turn.Status.COMPLETE
     return Ending(
-        ref=job.ref,
-        purpose=job.purpose,
+        ref=prepared.ref,
+        purpose=prepared.purpose,
         status=outcome.status,
         content=log.content,
         reasoning=log.reasoning,
         tool_calls=outcome.tool_calls,
         last_seq=log.last_seq,
-        epoch=job.epoch,
+        epoch=prepared.epoch,
         model=asked.name,
         encoding=route.encoding,
         prices=route.prices,
-        prompt_estimate=job.prompt_tokens,
-        started_at=job.started_at,
+        prompt_estimate=prepared.prompt_tokens,
+        started_at=prepared.started_at,
         seconds=time.monotonic() - turn.began,
         error=outcome.error,
         answered_by=route.name if answered else "",
@@ -105,10 +105,10 @@ def _ending(turn: RunningTurn, outcome: PhaseOutcome) -> Ending:
         reported=outcome.usage,
         uncounted=uncounted if uncounted and not uncounted.is_empty else None,
         first_token_seconds=turn.first_token and turn.first_token - turn.began,
-        siblings=job.siblings,
+        siblings=prepared.siblings,
         finish_reason=outcome.finish_reason,
-        keeps_answer=job.keeps_answer,
-        language=job.request.language,
+        keeps_answer=prepared.keeps_answer,
+        language=prepared.request.language,
     )
 
 
@@ -133,7 +133,7 @@ def _is_away(exc: Exception) -> bool:
 
 
 def _measure(turn: RunningTurn, ended: Ended) -> None:
-    model = metrics.model_label(turn.job.routes[0].name)
+    model = metrics.model_label(turn.prepared.routes[0].name)
     metrics.turns_total.labels(status=ended.status, model=model).inc()
     metrics.tokens_total.labels(kind="prompt").inc(ended.usage.prompt_tokens)
     metrics.tokens_total.labels(kind="completion").inc(ended.usage.completion_tokens)

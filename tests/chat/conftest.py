@@ -117,7 +117,7 @@ def _no_turn_left(request: pytest.FixtureRequest) -> Iterator[None]:
     cooldown.clear()
     yield
     for turn in list(runner.turns.values()):
-        runner.stop(turn.job.ref.turn_id, "shutdown")
+        runner.stop(turn.prepared.ref.turn_id, "shutdown")
     until(lambda: not runner.turns, "every turn ended with its test")
     hub.own.clear()
     hub.followed.clear()
@@ -172,9 +172,9 @@ def conversation(alice: Caller, model: ChatModel) -> Conversation:
 @pytest.fixture
 def not_launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[PreparedTurn, Event]]:
     """Turns are prepared and committed, but nobody runs them: as if another process did."""
-    jobs: list[tuple[PreparedTurn, Event]] = []
-    monkeypatch.setattr(runner, "launch", lambda job, start: jobs.append((job, start)))
-    return jobs
+    handed: list[tuple[PreparedTurn, Event]] = []
+    monkeypatch.setattr(runner, "launch", lambda prepared, start: handed.append((prepared, start)))
+    return handed
 
 
 def read(ref: TurnRef, after: int = -1) -> list[dict[str, Any]]:

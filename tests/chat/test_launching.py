@@ -99,7 +99,7 @@ def test_a_turn_runs_in_an_empty_context_with_its_request_id_and_language(
     async def look(turn, outcome):
         seen["inherited"] = of_the_request.get()
         seen["request_id"] = structlog.contextvars.get_contextvars().get("request_id")
-        seen["language"] = turn.job.request.language
+        seen["language"] = turn.prepared.request.language
         await real(turn, outcome)
 
     monkeypatch.setattr(attempts, "_converse", look)

@@ -104,9 +104,9 @@ def test_a_bug_in_the_tools_ends_the_turn(alice, conversation, script, monkeypat
 
 
 def _with_a_tool(launch):
-    def launch_with(job, start):
-        job.tools = {"look_up": tools.Tool({"type": "function"}, async_bug)}
-        launch(job, start)
+    def launch_with(prepared, start):
+        prepared.tools = {"look_up": tools.Tool({"type": "function"}, async_bug)}
+        launch(prepared, start)
 
     return launch_with
 

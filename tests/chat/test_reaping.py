@@ -96,7 +96,7 @@ async def test_with_nothing_running_nobody_waits(alice, passing):
 
 @needs.redis
 async def test_the_text_comes_from_redis_where_it_has_more(left, not_launched, passing):
-    _job, start = not_launched[0]
+    _prepared, start = not_launched[0]
     async with process(redis=True) as dead:
         say(dead, dead.hub.open(left, start), *(f"word {n} " for n in range(9)))
 

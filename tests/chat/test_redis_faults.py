@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), needs.redis]
 @pytest.fixture
 def turn(alice, conversation, not_launched):
     send_message(alice, conversation.id, content="Go on")
-    job, start = not_launched.pop()
-    return job.ref, start
+    prepared, start = not_launched.pop()
+    return prepared.ref, start
 
 
 @pytest.fixture

@@ -211,7 +211,7 @@ async def test_the_text_comes_from_redis_where_it_has_more_than_the_checkpoint(
     left, not_launched, monkeypatch
 ):
     """F1: the end's number follows the last chunk that any reader saw."""
-    job, start = not_launched[0]
+    prepared, start = not_launched[0]
     async with process(redis=True) as dead:
         say(dead, dead.hub.open(left, start), *(f"word {n} " for n in range(9)))
     async with process(redis=True) as alive:
@@ -229,7 +229,7 @@ async def test_the_text_comes_from_redis_where_it_has_more_than_the_checkpoint(
     assert orjson.loads(found[-1].data)["seq"] == found[-1].seq > 12
     assert [event.type for event in ahead] == ["snapshot", "chat_complete"]
     assert text_after(ahead) == message.content
-    assert job.ref == left
+    assert prepared.ref == left
 
 
 async def test_the_end_made_for_another_is_like_the_one_it_would_have_made(
@@ -286,7 +286,7 @@ async def test_a_killed_stateless_turn_is_settled_by_how_much_was_said(
 @pytest.mark.row("F1")
 def test_the_conversation_goes_on_after_its_turn_was_closed(alice, conversation, script):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "launch", lambda _job, _start: None)
+        patch.setattr(runner, "launch", lambda _prepared, _start: None)
         left = send_message(alice, conversation.id, content="Hi").ref
     asyncio.run(close_turn(left.turn_id, status="interrupted", error=Unavailable()))
     script(TextDelta("Hello"), Finished("stop"))

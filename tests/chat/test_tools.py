@@ -56,9 +56,9 @@ def table(monkeypatch):
         name: Tool(SCHEMA, getattr(table, name)) for name in ("look_up", "fail", "hang", "shout")
     }
 
-    def launch_with_tools(job, start):
-        job.tools = tools
-        launch(job, start)
+    def launch_with_tools(prepared, start):
+        prepared.tools = tools
+        launch(prepared, start)
 
     monkeypatch.setattr(runner, "launch", launch_with_tools)
     return table

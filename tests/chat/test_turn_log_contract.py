@@ -41,8 +41,8 @@ async def writer_and_reader(redis):
 def turn(alice, conversation, not_launched):
     """A committed turn with its first event, run by nobody but the test."""
     send_message(alice, conversation.id, content="Go on")
-    job, start = not_launched.pop()
-    return job.ref, start
+    prepared, start = not_launched.pop()
+    return prepared.ref, start
 
 
 def readers_of(process):

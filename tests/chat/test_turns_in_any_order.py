@@ -54,12 +54,12 @@ ANSWERS: dict[str, tuple[Any, ...]] = {
 
 
 class Talking(RuleBasedStateMachine):
-    """One person, two conversations. `jobs` are turns that nobody has run yet, also those whose
+    """One person, two conversations. `handed` are turns that nobody has run yet, also those whose
     end somebody else wrote; `running` those that the rows must know as running."""
 
     alice: Any
     script: Any
-    jobs: dict[UUID, Any]
+    handed: dict[UUID, Any]
     run: Any
 
     @initialize()
@@ -69,7 +69,7 @@ class Talking(RuleBasedStateMachine):
         self.conversations = [
             Conversation.objects.create(owner=self.alice.user, model="echo").pk for _ in range(2)
         ]
-        self.jobs.clear()
+        self.handed.clear()
         self.running: dict[UUID, TurnRef] = {}
         self.messages: list[UUID] = []
         self.ended: list[TurnRef] = []
@@ -150,12 +150,12 @@ class Talking(RuleBasedStateMachine):
         self._run(ref.turn_id, *ANSWERS[end])
         self._over(ref, end)
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: self.handed)
     @rule(which=WHICH)
     def come_late(self, which: int) -> None:
         """An owner that was away too long, and whose turn another has ended meanwhile."""
         running = {ref.turn_id for ref in self.running.values()}
-        late = [turn for turn in self.jobs if turn not in running]
+        late = [turn for turn in self.handed if turn not in running]
         if late:
             turn_id = late[which % len(late)]
             before = Turn.objects.filter(pk=turn_id).values().first()
@@ -166,7 +166,7 @@ class Talking(RuleBasedStateMachine):
         cooldown.clear()
         self.script.scripts.clear()
         self.script(*steps)
-        self.run(*self.jobs.pop(turn_id))
+        self.run(*self.handed.pop(turn_id))
         until(lambda: turn_id not in runner.turns, "the turn ended")
 
     @precondition(lambda self: self.running)
@@ -290,11 +290,13 @@ class Talking(RuleBasedStateMachine):
 def test_the_rows_agree_whatever_is_done_with_turns(alice, model, script, settings, monkeypatch):
     settings.HOLD_SWEEP_SECONDS = 0
     run = runner.launch
-    jobs: dict[UUID, Any] = {}
+    handed: dict[UUID, Any] = {}
     monkeypatch.setattr(
-        runner, "launch", lambda job, start: jobs.update({job.ref.turn_id: (job, start)})
+        runner,
+        "launch",
+        lambda prepared, start: handed.update({prepared.ref.turn_id: (prepared, start)}),
     )
-    values = {"alice": alice, "script": script, "jobs": jobs, "run": run}
+    values = {"alice": alice, "script": script, "handed": handed, "run": run}
 
     run_state_machine_as_test(
         type("TalkingAlice", (Talking,), values),

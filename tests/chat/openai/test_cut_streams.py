@@ -40,7 +40,7 @@ async def test_an_answer_that_is_ended_from_outside_is_an_error_to_its_client(as
             assert b"assistant" in await request.chunk()
 
         [turn] = _running()
-        runner.stop(turn.job.ref.turn_id, reason)
+        runner.stop(turn.prepared.ref.turn_id, reason)
 
         if stream:
             rest = await request.read()

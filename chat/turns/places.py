@@ -35,15 +35,15 @@ class Places:
         came, so that there is room for that one.
         """
         with self._lock:
-            people = self._people
-            taken = people[user_id]
+            taken = self._people[user_id]
             if taken >= most or len(self._taken) >= of:
                 return False
             few_are_left = len(self._taken) >= of * _FEW_LEFT
-            if few_are_left and taken >= of // (len(people | {user_id: 1}) + 1):
+            people = len(self._people) + (user_id not in self._people)
+            if few_are_left and taken >= of // (people + 1):
                 return False
             self._taken[turn_id] = (user_id, time.monotonic())
-            people[user_id] += 1
+            self._people[user_id] += 1
             return True
 
     def give_back(self, turn_id: UUID) -> None:

@@ -27,13 +27,11 @@ from chat.turns.choosing import Asked, choose_model
 from chat.turns.closing import ref_of
 from chat.turns.fitting import fitting
 from chat.turns.idempotency import NEWEST, Claim, Place
-from chat.turns.prepare import begin_stateless
+from chat.turns.prepare import begin_stateless, begun
 from common import rates
-from common.db import write_transaction
 from common.errors import Conflict, NotFound
 from models_registry.services.routing import resolve_model
 from models_registry.tokens import count_messages
-from quotas.services.holds import holding
 
 if TYPE_CHECKING:
     from accounts.services.callers import Caller
@@ -227,12 +225,8 @@ def _earlier(caller: Caller, claim: Claim) -> TurnStarted | None:
 
 
 def _begin(claim: Claim, begin: Callable[[], TurnRef]) -> TurnStarted:
-    def once() -> TurnRef:
-        with write_transaction():
-            return begin()
-
     try:
-        return TurnStarted(holding(once))
+        return TurnStarted(begun(begin))
     except Joined as exc:
         return _join(exc.turn)
     except IntegrityError as exc:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
@@ -14,14 +15,13 @@ from django.conf import settings
 from chat.models import Turn
 from chat.services.answers import answer_of
 from chat.turns.idempotency import UNCLAIMED
-from chat.turns.prepare import begin_stateless
+from chat.turns.prepare import begin_stateless, begun
 from chat.turns.runner import runner
 from common import lifecycle
-from common.db import in_thread, release_connection, write_transaction
+from common.db import in_thread, release_connection
 from common.errors import AppError
 from models_registry.tokens import count_messages
 from quotas.models import Payer
-from quotas.services.holds import holding
 
 if TYPE_CHECKING:
     from chat.streams.events import TurnRef
@@ -85,11 +85,13 @@ async def written(asked: Asked, messages: list[dict[str, Any]], *, purpose: str)
 def _begin(asked: Asked, messages: list[dict[str, Any]], purpose: str) -> TurnRef:
     tokens = count_messages(messages, asked.routes[0].encoding)
     deployments = replace(asked, payer=Payer())
-
-    def begin() -> TurnRef:
-        with write_transaction():
-            return begin_stateless(
-                deployments, messages, prompt_tokens=tokens, purpose=purpose, claim=UNCLAIMED
-            )
-
-    return holding(begin)
+    return begun(
+        partial(
+            begin_stateless,
+            deployments,
+            messages,
+            prompt_tokens=tokens,
+            purpose=purpose,
+            claim=UNCLAIMED,
+        )
+    )

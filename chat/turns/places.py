@@ -51,7 +51,8 @@ class Places:
             self._forget(turn_id)
 
     def sweep(self, running: Container[UUID]) -> None:
-        """Give back the places of turns whose commit failed, after a while."""
+        """Give back, after a while, the places of turns that were rolled back with more than their
+        own transaction."""
         oldest = time.monotonic() - _COMMIT_SECONDS
         with self._lock:
             for turn_id, (_user_id, since) in list(self._taken.items()):

@@ -23,14 +23,14 @@ from chat.turns.in_flight import PreparedTurn
 from chat.turns.recaps import fitted
 from chat.turns.routes import kept
 from chat.turns.runner import runner
-from common.errors import RateLimited
+from common.db import write_transaction
 from common.statements import insert
 from models_registry.providers.base import ChatRequest
 from models_registry.tokens import count
-from quotas.services.holds import Wanted, hold
+from quotas.services.holds import Wanted, hold, holding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from chat.turns.choosing import Asked
     from chat.turns.idempotency import Claim
@@ -158,6 +158,28 @@ def begin_stateless(
     return ref
 
 
+def begun(begin: Callable[[], TurnRef]) -> TurnRef:
+    """The turn that `begin` writes, committed, with a place among those that run here.
+
+    Raises RateLimited where there is none, and what `begin` and `holding` raise.
+    """
+
+    def once() -> TurnRef:
+        ref = None
+        try:
+            with write_transaction():
+                ref = begin()
+                # After the hold: where a plan's limit refuses too, that is the one to be named.
+                runner.take_place(ref)
+        except BaseException:
+            if ref is not None:  # a commit that failed begins nothing
+                runner.give_place_back(ref)
+            raise
+        return ref
+
+    return holding(once)
+
+
 def _prepared(
     asked: Asked,
     ref: TurnRef,
@@ -224,6 +246,3 @@ def _write_turn(
     )
     if bound is not None:
         prepared.request = replace(prepared.request, max_tokens=bound)
-    # After the hold: where a plan's limit refuses too, that is the one to be named.
-    if not runner.take_place(prepared.ref):
-        raise RateLimited(retry_after=5)

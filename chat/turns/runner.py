@@ -29,7 +29,7 @@ from chat.turns.running import run_turn
 from chat.turns.tending import SERVER, Tender
 from common import lifecycle, lookout
 from common.db import in_thread
-from common.errors import Unavailable
+from common.errors import RateLimited, Unavailable
 from models_registry.providers.factory import close_providers
 
 if TYPE_CHECKING:
@@ -135,11 +135,16 @@ class Runner:
 
         task.add_done_callback(forget)
 
-    def take_place(self, ref: TurnRef) -> bool:
-        """Count a turn, about to be committed, among those that run here; False where there is no
-        place for it (E5, R6)."""
+    def take_place(self, ref: TurnRef) -> None:
+        """Count a turn, about to be committed, among those that run here; raises RateLimited where
+        there is no place for it (E5, R6)."""
         most = config.running_turns_per_user
-        return self._places.take(ref.turn_id, ref.user_id, most=most, of=settings.TURN_SLOTS)
+        if not self._places.take(ref.turn_id, ref.user_id, most=most, of=settings.TURN_SLOTS):
+            raise RateLimited(retry_after=5)
+
+    def give_place_back(self, ref: TurnRef) -> None:
+        """The turn was not committed after all."""
+        self._places.give_back(ref.turn_id)
 
     def stop(self, turn_id: UUID, reason: str) -> bool:
         """End the provider phase of one of our turns; False when it is not ours. Any thread."""

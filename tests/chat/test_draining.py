@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from django.db import OperationalError, connection
 
 from chat.models import Conversation, Message, Turn
 from chat.services.turn_requests import chat_once, regenerate, send_message
@@ -120,6 +121,29 @@ def test_a_second_signal_ends_them_at_once(alice, conversation, script, settings
     drain().result(10)
 
     assert turn_row(ref).status == "interrupted"
+
+
+@pytest.mark.row("F2")
+def test_a_turn_whose_commit_failed_is_not_waited_for(
+    alice, conversation, script, settings, monkeypatch
+):
+    settings.SHUTDOWN_TURN_SECONDS = 600
+    runner.ensure()
+
+    commit = connection.commit
+
+    def fail():
+        if Turn.objects.exists():
+            raise OperationalError("the database went away")
+        commit()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "commit", fail)
+        with pytest.raises(OperationalError):
+            send_message(alice, conversation.id, content="Hi")
+
+    assert not Turn.objects.exists()
+    drain().result(5)
 
 
 def test_a_process_without_turns_has_nothing_to_wait_for(settings):

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 @receiver(user_erasing, dispatch_uid="chat")
 def erase_conversations(user: User, **_kwargs: Any) -> None:
     """Part of the erasing transaction: conversations, turns in flight, kept answers, logs."""
-    ended = list(Turn.objects.over_with_log(user).values_list("pk", flat=True))
-    transaction.on_commit(partial(forget_logs, ended), robust=True)
     delete_conversations_of(user)
+    # Now that none runs any more; what an owner writes until it hears of that, it takes back.
+    over = list(Turn.objects.over_with_log(user).values_list("pk", flat=True))
+    transaction.on_commit(partial(forget_logs, over), robust=True)
     IdempotencyRecord.objects.filter(sender=f"user:{user.pk}").delete()
     # A file cannot be rolled back.
     transaction.on_commit(partial(history.forget, user.pk), robust=True)

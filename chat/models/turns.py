@@ -51,6 +51,9 @@ class Turn(Record):
         TITLE = "title", _("Title")
         SUMMARY = "summary", _("Summary")
 
+    # What a job has a model write, on the deployment's account.
+    UNASKED = frozenset({Purpose.TITLE, Purpose.SUMMARY})
+
     class StopReason(models.TextChoices):
         PERSON = "person", _("A person")
         CLAIM = "claim", _("A claim")

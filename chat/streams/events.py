@@ -37,11 +37,15 @@ class TurnRef(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One event: `data` is a line of JSON, the same for SSE and WebSocket."""
+    """One event: `data` is a line of JSON, the same for SSE and WebSocket.
+
+    `forgets` is the end of a turn whose answer was deleted: whoever keeps its log drops it.
+    """
 
     seq: int
     type: str
     data: bytes
+    forgets: bool = False
 
     @property
     def is_end(self) -> bool:

@@ -35,15 +35,16 @@ class Hub:
         """Begin service on `loop`, with Redis behind it or not."""
         self.loop, self.mirror = loop, mirror
 
-    def open(self, ref: TurnRef, start: Event) -> TurnLog:
-        """The log of a turn that this process will run. Readers may come before it begins."""
-        log = self.own[ref.turn_id] = TurnLog(ref)
+    def open(self, ref: TurnRef, start: Event, *, shared: bool = True) -> TurnLog:
+        """The log of a turn that this process will run. Readers may come before it begins; to one
+        that is not `shared` they come in this process only."""
+        log = self.own[ref.turn_id] = TurnLog(ref, shared=shared)
         log.begin(start)
         return log
 
     def changed(self, log: TurnLog) -> None:
         """`log`, one of ours, has new events: let other processes have them."""
-        if self.mirror is not None:
+        if self.mirror is not None and log.shared:
             self.mirror.writer.mark(log)
         if log.size > settings.TURN_LOG_BYTES:
             log.trim()

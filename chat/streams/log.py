@@ -33,14 +33,16 @@ class TurnLog:
         "last_seq",
         "readers",
         "ref",
+        "shared",
         "size",
         "start",
         "touched_at",
         "was_read",
     )
 
-    def __init__(self, ref: TurnRef) -> None:
+    def __init__(self, ref: TurnRef, *, shared: bool = True) -> None:
         self.ref = ref
+        self.shared = shared  # with other processes
         self.start: Event | None = None
         self.last_seq = -1
         self.size = 0

@@ -35,9 +35,11 @@ class StoredTurn:
 
 
 def stored_turn(ref: TurnRef) -> StoredTurn | None:
-    """What is stored of the turn, or None when it, or its message, is gone."""
+    """What is stored of the turn, or None when it, its message or its person is gone."""
     turn = Turn.objects.select_related("message").filter(pk=ref.turn_id).first()
     if turn is None or (ref.conversation_id and turn.message is None):
+        return None
+    if ref.user_id and turn.user_id is None:
         return None
     message = turn.message
     if turn.status == Turn.Status.RUNNING:
@@ -60,8 +62,9 @@ def stored_turn(ref: TurnRef) -> StoredTurn | None:
 
 
 def gone(message_id: UUID, seq: int) -> Event:
-    """The end of a turn whose message was deleted, alone or with its whole conversation."""
-    return events.error(message_id, seq, NotFound.code, str(_("The message was deleted.")))
+    """The end of a turn whose message was deleted, alone or with all that its person had here."""
+    told = events.error(message_id, seq, NotFound.code, str(_("The message was deleted.")))
+    return told._replace(forgets=True)
 
 
 def moved_on(seen: dict[TurnRef, int]) -> list[TurnRef]:

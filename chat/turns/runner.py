@@ -107,7 +107,9 @@ class Runner:
     def launch(self, prepared: PreparedTurn, start: Event) -> None:
         """Begin a committed turn, from any thread."""
         self.ensure()
-        log = hub.open(prepared.ref, start)
+        # What nobody asked for is read by the job that did it, and is nobody's in Redis: whoever
+        # erases the person of whom it tells would not find it there.
+        log = hub.open(prepared.ref, start, shared=prepared.purpose not in Turn.UNASKED)
         turn = self.turns[prepared.ref.turn_id] = RunningTurn(prepared, log)
         if self.loop is None:
             raise Unavailable()

@@ -77,6 +77,14 @@ async def process(*, redis: bool, url: str = "") -> AsyncGenerator[Process, None
             await mirror.close()
 
 
+def pending(hub: Hub) -> list[Any]:
+    """What a process has still to write to Redis."""
+    if hub.mirror is None:
+        return []
+    writer = hub.mirror.writer
+    return [*writer._outgoing.values(), *writer._ends]  # noqa: SLF001 nobody else need know
+
+
 async def eventually(condition: Callable[[], Any], what: str) -> None:
     """Wait, on the loop, until `condition` holds."""
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from unittest.mock import AsyncMock
 
 import pytest
 from django.conf import settings
@@ -15,17 +17,21 @@ from accounts.services.callers import Caller
 from accounts.services.profile import erase
 from accounts.services.sign_ins import open_for
 from accounts.services.tokens import issue
-from chat.models import Conversation, Message
+from chat.models import Conversation, Message, Turn
 from chat.services import messages
 from chat.services.importing import import_file
 from chat.services.search import forget_deleted_words, index_waiting
 from chat.services.sharing import share_conversation
+from chat.services.titles import write_titles
 from chat.services.turn_requests import chat_once, send_message
+from chat.streams.hub import hub
+from chat.turns.runner import runner
 from models_registry.providers.base import Finished, TextDelta
 from quotas.models import UsageRecord
 from tests import needs
 from tests.accounts.conftest import PASSWORD, Api
-from tests.chat.conftest import read
+from tests.chat.conftest import Gate, read
+from tests.chat.processes import pending
 from tests.chat.transfer.files import own, said, talk
 from tests.waiting import until
 
@@ -94,26 +100,94 @@ def erica(model, script, settings) -> User:
     return user
 
 
+@pytest.fixture
+def logs() -> Iterator[Callable[[], int]]:
+    """In how many logs Redis has something of what is said here."""
+    with Redis.from_url(settings.REDIS_URL) as store:
+
+        def count() -> int:
+            kept = [str(store.xrange(key)) for key in store.keys("parley:turn:*")]
+            return sum("nobody" in entries for entries in kept)
+
+        yield count
+
+
 @pytest.mark.row("G4")
 @needs.redis
-def test_nothing_of_a_person_is_left_in_redis(alice, conversation, script):
+def test_nothing_of_a_person_is_left_in_redis(alice, conversation, script, logs):
     """The log of an answer would stay for an hour."""
     script(TextDelta("an answer for nobody"), Finished("stop"))
     once = [{"role": "user", "content": "a plan nobody knows"}]
     read(send_message(alice, conversation.id, content="a plan nobody knows").ref)
     script(TextDelta("an answer for nobody"), Finished("stop"))
     read(chat_once(alice, messages=once).ref)
+    until(lambda: logs() == 2, "both answers are there")
 
-    with Redis.from_url(settings.REDIS_URL) as store:
+    erase(alice.user, actor=None)
 
-        def streams() -> list[bytes]:
-            kept = [store.xrange(key) for key in store.keys("parley:turn:*")]
-            return [str(entries).encode() for entries in kept if "nobody" in str(entries)]
+    assert logs() == 0
 
-        until(lambda: len(streams()) == 2, "both answers are there")
-        erase(alice.user, actor=None)
 
-        assert streams() == []
+@pytest.fixture
+def being_written(alice, conversation, script, logs) -> list[Gate]:
+    """Two answers, one of them in a conversation: gates to more words of each, gates to its end."""
+    more, ends = [Gate(), Gate()], [Gate(), Gate()]
+    for gate, end in zip(more, ends, strict=True):
+        script(TextDelta("an answer for nobody"), gate, TextDelta(" knows"), end, Finished("stop"))
+    send_message(alice, conversation.id, content="a plan nobody knows")
+    once = [{"role": "user", "content": "Hi"}]
+    chat_once(alice, messages=once, idempotency_key="my-own-key-of-this")
+    until(lambda: logs() == 2, "both are there")
+    return [*more, *ends]
+
+
+@pytest.mark.row("G4")
+@needs.redis
+def test_nor_of_answers_that_are_being_written(alice, being_written, logs):
+    erase(alice.user, actor=None)
+    for gate in being_written:
+        gate.open()
+    until(lambda: not runner.turns, "the owner let go of both")
+    until(lambda: not pending(hub), "and has written all that it had to")
+
+    assert logs() == 0
+
+
+@pytest.mark.row("G4")
+@needs.redis
+def test_nor_of_those_that_another_process_writes_and_hears_of_it_late(
+    alice, being_written, logs, monkeypatch
+):
+    """It finds that they are nobody's, and takes back what it has written meanwhile."""
+    monkeypatch.setattr(hub, "loop", None)  # nobody tells it
+    monkeypatch.setattr(runner, "_checkpoint", AsyncMock())
+
+    erase(alice.user, actor=None)
+    assert logs() == 0
+    for gate in being_written[:2]:
+        gate.open()
+    until(lambda: logs() == 2, "the owner has written them anew")
+    for gate in being_written[2:]:
+        gate.open()
+    until(lambda: not runner.turns, "the owner let go of both")
+    until(lambda: not pending(hub), "and has written all that it had to")
+
+    assert logs() == 0
+
+
+@pytest.mark.row("G4")
+@needs.redis
+def test_nor_of_what_a_job_had_a_model_write_about_them(alice, conversation, script, logs):
+    """A title is the deployment's: nobody would find it among what is the person's."""
+    script(TextDelta("A plan"), Finished("stop"))
+    read(send_message(alice, conversation.id, content="What do you know?").ref)
+    script(TextDelta("What nobody knows"), Finished("stop"))
+
+    write_titles()
+
+    assert Turn.objects.get(purpose="title").status == "complete"
+    until(lambda: not pending(hub), "all that was to be written is")
+    assert logs() == 0
 
 
 @pytest.mark.row("G4")

@@ -18,9 +18,10 @@ from redis import Redis
 from chat.models import Message, Turn
 from chat.services.turn_requests import send_message
 from chat.streams import events
+from chat.streams.stored import fill
 from common.db import in_thread
 from tests import needs
-from tests.chat.processes import eventually, process, say, text_after
+from tests.chat.processes import eventually, pending, process, say, text_after
 from tests.server import free_port
 from tests.waiting import until
 
@@ -109,7 +110,7 @@ async def test_of_two_writers_the_second_is_refused_and_readers_see_one_end(turn
         closer.hub.end_elsewhere(ref, lambda seq: events.error(ref.message_id, seq, "x", "y"))
         await eventually(lambda: b'"chat_error"' in entries(store, ref), "the end is in Redis")
         say(owner, log, "late")
-        await eventually(lambda: not pending(owner), "the owner gave up")
+        await eventually(lambda: not pending(owner.hub), "the owner gave up")
         found = await reading
         async with process(redis=True) as third:
             again = await third.read(ref)
@@ -133,7 +134,7 @@ async def test_an_end_without_a_stream_makes_none(turn, store):
 
     async with process(redis=True) as closer:
         closer.hub.end_elsewhere(ref, lambda seq: events.error(ref.message_id, seq, "x", "y"))
-        await eventually(lambda: not pending(closer), "it was tried")
+        await eventually(lambda: not pending(closer.hub), "it was tried")
 
     assert not store.exists(key(ref))
 
@@ -159,7 +160,7 @@ async def test_an_owner_that_writes_on_does_not_keep_an_end_out_for_ever(turn, s
 
         monkeypatch.setattr(writer, "xrevrange", late)
         closer.hub.end_elsewhere(ref, lambda seq: events.error(ref.message_id, seq, "x", "y"))
-        await eventually(lambda: not pending(closer), "it was given up")
+        await eventually(lambda: not pending(closer.hub), "it was given up")
 
     assert log.last_seq == 4
     assert b"chat_error" not in entries(store, ref)
@@ -184,12 +185,6 @@ async def test_a_write_refused_for_another_reason_is_made_up_for(turn, store):
 
     assert text_after(found) == "one two three"
     assert found[-1].is_end
-
-
-def pending(other):
-    """What a process has still to write to Redis."""
-    writer = other.hub.mirror.writer
-    return [*writer._outgoing.values(), *writer._ends]  # noqa: SLF001 nobody else need know
 
 
 def refused(writer, ref):
@@ -285,6 +280,42 @@ async def test_a_stop_reaches_the_owner_through_redis(turn):
         mirror: Any = other.hub.mirror
         await mirror.writer.request_stop(owner.owner, ref.turn_id)
         await eventually(lambda: owner.stopped == [ref.turn_id], "the owner heard")
+
+
+async def test_an_answer_that_is_over_is_not_begun_anew(turn, store):
+    """It may have been taken back: its person was erased as its end was on its way."""
+    ref, start = turn
+
+    async with process(redis=True) as writer:
+        log = writer.hub.open(ref, start)
+        say(writer, log, "one ")
+        await eventually(lambda: store.exists(key(ref)), "the stream is there")
+        finish(writer, log)
+        store.delete(key(ref))
+        await eventually(lambda: not pending(writer.hub), "the end was tried")
+
+    assert not store.exists(key(ref))
+
+
+async def test_of_a_deleted_answer_redis_keeps_for_seconds_that_it_was_deleted(turn, store):
+    """Its owner hears of it from the row, and has written on until then."""
+    ref, start = turn
+
+    async with process(redis=True) as owner, process(redis=True) as other:
+        log = owner.hub.open(ref, start)
+        reading = asyncio.create_task(other.read(ref))
+        say(owner, log, "one ", "two ")
+        await eventually(lambda: last_of(other) == 2, "the reader follows")
+        fill(log, None)
+        owner.hub.changed(log)
+        await eventually(lambda: not pending(owner.hub), "the end was written")
+        found = await reading
+        told = entries(store, ref)
+
+    assert [event.seq for event in found] == [0, 1, 2, 3]
+    assert found[-1].data == told
+    assert b"not_found" in told
+    assert 0 < store.ttl(key(ref)) <= 10
 
 
 @pytest.mark.row("G5")

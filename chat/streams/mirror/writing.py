@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 _END_TRIES = 3
+# How long the end of a deleted answer stands alone for those who were reading it.
+_TOLD_SECONDS = 10
 # How Redis refuses an id that is not above the last; its other refusals pass.
 _TAKEN = "equal or smaller"
 
@@ -125,6 +127,10 @@ class Writer:
                 entry = log.summary()
             if not entry:
                 continue
+            if entry[-1].forgets:
+                _replace(pipe, log.ref.turn_id, entry[-1])
+                sent += [(outgoing, -1), (outgoing, entry[-1].seq), (outgoing, -1)]
+                continue
             _add(pipe, log.ref.turn_id, entry, create=outgoing.whole)
             if outgoing.whole or entry[-1].is_end:
                 pipe.expire(turn_key(log.ref.turn_id), settings.TURN_LOG_REDIS_SECONDS)
@@ -145,6 +151,9 @@ class Writer:
             outgoing.seq = seq
         elif isinstance(answer, Exception):
             raise answer
+        elif answer is None and outgoing.log.ended:
+            # Its person may have been erased: what is over is read from its row, if there is one.
+            outgoing.seq = outgoing.log.last_seq
         elif answer is None:
             outgoing.whole = True
             self._dirty.add(turn_id)
@@ -177,6 +186,13 @@ class Writer:
             return
         # The readers' own look at the row brings them the end.
         logger.info("mirror_end_refused", turn=str(end.ref.turn_id))
+
+
+def _replace(pipe: Any, turn_id: UUID, end: Event) -> None:
+    """What was written is deleted: nothing of it stays but the word that it is (G4)."""
+    pipe.unlink(turn_key(turn_id))
+    _add(pipe, turn_id, [end], create=True)
+    pipe.expire(turn_key(turn_id), _TOLD_SECONDS)
 
 
 def _add(pipe: Any, turn_id: UUID, entry: list[Event], *, create: bool) -> None:

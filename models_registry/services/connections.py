@@ -99,6 +99,8 @@ def change_connection(
                 _move_models(connection)
             _record_change(connection, actor=actor, was=was, key="api_key" in changes)
     except IntegrityError as exc:
+        if not _meets_namesakes(connection):
+            raise
         raise Conflict(_("A model of the same name is there already. Rename one first.")) from exc
     return connection
 
@@ -237,6 +239,12 @@ def _check_key(vendor: Vendor, connection: Connection) -> None:
         raise Invalid.field("api_key", _("This provider takes no key."))
     if not has_key and needs_key(vendor, connection.base_url):
         raise Invalid.field("api_key", _("This provider needs a key."))
+
+
+def _meets_namesakes(connection: Connection) -> bool:
+    """Whether its owner, an old one or a new one, has other models of the same names."""
+    others = ChatModel.objects.filter(owner=connection.owner_id).exclude(connection=connection)
+    return others.filter(name__in=connection.chat_models.values("name")).exists()
 
 
 def _move_models(connection: Connection) -> None:

@@ -65,7 +65,7 @@ def create_model(
     prices.check(model.price)
     model.everyone = scope == SYSTEM and access is None
     model.fallbacks = fallback_ids(model, fallbacks)
-    with _named_once(), write_transaction():
+    with _named_once(model), write_transaction():
         model.save(force_insert=True)
         if access is not None:
             set_access(model, access)
@@ -98,7 +98,7 @@ def change_model(model: ChatModel, *, actor: Actor, changes: Mapping[str, Any]) 
         model.fallbacks = fallback_ids(model, changes["fallbacks"])
         columns.add("fallbacks")
     price = prices.changed(model.price, changes)
-    with _named_once(), write_transaction():
+    with _named_once(model), write_transaction():
         columns |= prices.charge(model, price, actor=actor)
         model.save(update_fields=columns)
         audit.record(
@@ -212,9 +212,15 @@ def _connection_for(actor: Actor, scope: str, connection_id: UUID) -> Connection
 
 
 @contextmanager
-def _named_once() -> Iterator[None]:
-    """A clash with a unique constraint is the caller's mistake, not ours."""
+def _named_once(model: ChatModel) -> Iterator[None]:
+    """A name that is taken is the caller's mistake, and a connection that was deleted meanwhile is
+    nobody's. What else cannot be stored is a bug."""
     try:
         yield
     except IntegrityError as exc:
-        raise Invalid.field("name", _("A model of this name exists already.")) from exc
+        others = ChatModel.objects.filter(owner=model.owner_id).exclude(pk=model.pk)
+        if others.filter(name=model.name).exists():
+            raise Invalid.field("name", _("A model of this name exists already.")) from exc
+        if not Connection.objects.filter(pk=model.connection_id).exists():
+            raise NotFound from exc
+        raise

@@ -10,6 +10,7 @@ from constance import config
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.test import Client
+from openapi_schema_validator import OAS30Validator
 
 from accounts.models import AuditAction, AuditEntry
 from common import runtime_settings
@@ -53,6 +54,17 @@ class TestLooking:
 
     def test_who_may_change_them_sees_all(self, chief):
         assert chief.call("GET", "settings").json() == PUBLIC | PRIVATE
+
+    def test_the_schema_fits_what_the_environment_says(self, chief, settings):
+        """LIMIT_FACTOR has no bounds of its own for each of them, nor has a name."""
+        settings.RUNNING_TURNS_PER_USER, settings.SITE_NAME = 50 * 1_000_000, "x" * 81
+        schema = chief.call("GET", "schema").json()
+        named = "#/components/schemas/Settings"
+
+        shown = chief.call("GET", "settings").json()
+
+        assert (shown["running_turns_per_user"], shown["site_name"]) == (50_000_000, "x" * 81)
+        OAS30Validator({"$ref": named, "components": schema["components"]}).validate(shown)
 
     @pytest.mark.row("S18")
     def test_a_bad_token_is_refused_all_the_same(self):

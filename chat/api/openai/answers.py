@@ -36,10 +36,16 @@ class Writing:
         # The first 48 bits of the id are the millisecond of its making (RFC 9562).
         self.id = f"chatcmpl-{ref.turn_id.hex}"
         self.created = (ref.turn_id.int >> 80) // 1_000
-        self.model = ""
+        self._name("")
         self._characters = 0
         self._thoughts = 0
         self._calls: dict[str, int] = {}
+
+    def _name(self, model: str) -> None:
+        self.model = model
+        # Once: of all that is written here, chunks are what there are many of.
+        head = dump_line(self.head(_CHUNK)).removesuffix(b"}")
+        self.opening = b'data: %b,"choices":[{"index":0,' % head
 
     def head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
@@ -48,7 +54,7 @@ class Writing:
         """What `event` adds to the answer, as the members of a `choices` entry."""
         body = orjson.loads(event.data)
         if event.type == events.START:
-            self.model = body["model"]
+            self._name(body["model"])
             yield {"delta": {"role": "assistant", "content": ""}}
         elif event.type == events.CHUNK:
             yield from self._chunk(body)
@@ -194,8 +200,9 @@ def _lines(writing: Writing, batch: list[Event], *, include_usage: bool) -> Iter
 
 
 def _line(writing: Writing, *, finish_reason: str | None = None, **more: Any) -> bytes:
-    choice = {"index": 0, **more, "finish_reason": finish_reason}
-    return _data(writing.head(_CHUNK) | {"choices": [choice]})
+    """A chunk with one choice, as `_data` would write it."""
+    reason = b"null" if finish_reason is None else dump_line(finish_reason)
+    return b'%b%b,"finish_reason":%b}]}\n\n' % (writing.opening, dump_line(more)[1:-1], reason)
 
 
 def _data(body: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from django.apps import apps
 
 from chat.models import Conversation, Message, Turn
 from common.db import in_thread
+from common.sse import dump_line
 from models_registry.errors import ProviderCut, ProviderFailed, ProviderRefused, ProviderTimeout
 from models_registry.providers.base import (
     Finished,
@@ -57,6 +59,25 @@ async def test_a_whole_answer_is_a_chat_completion(ask, script):
         ],
         "usage": {"prompt_tokens": 60, "completion_tokens": 20, "total_tokens": 80},
     }
+
+
+async def test_a_chunk_that_is_put_together_by_hand_is_one_that_is_written_whole(ask, script):
+    """To the byte: its head is made once, whatever the model is called and whatever it says."""
+    odd = 'a "quote", a \\ and a \u2028 of 名前 \U0001f600'
+    script(
+        ReasoningDelta(odd), TextDelta(odd), *CALLS, LogprobsDelta(ENTRIES), Finished("stop", None)
+    )
+
+    answer = await ask(stream=True, logprobs=True, tools=TOOLS).read()
+
+    lines = [each.removeprefix(b"data: ") for each in answer.split(b"\n\n")]
+    whole = [line for line in lines if line[:1] == b"{"]
+    assert len(whole) == 9
+    for line in whole:
+        body = json.loads(line)
+        assert dump_line(body) == line
+        assert list(body) == ["id", "object", "created", "model", "choices"]
+        assert body["model"] == "echo"
 
 
 async def test_a_stream_begins_with_the_role_and_ends_with_an_empty_delta(ask, script):

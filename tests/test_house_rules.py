@@ -74,6 +74,31 @@ def test_no_two_errors_define_one_code():
     assert {code: names for code, names in owners.items() if len(names) > 1} == {}
 
 
+_SERIOUS = {"warning", "error", "exception", "critical"}
+
+
+def _warnings(path: Path) -> Iterator[str]:
+    """What a module logs as a warning or worse, as far as it stands there."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="logger"), attr=level),
+                args=[ast.Constant(value=str(said)), *_rest],
+            ) if level in _SERIOUS:
+                yield said
+
+
+def test_a_warning_in_the_log_is_a_sentence():
+    """An operator reads it: what happened, and what to do. What it is about stands in fields. A
+    line of the request log is one of a table, whatever its level."""
+    ours = [path for path in PYTHON if path.relative_to(ROOT).parts[0] in APPS]
+    ours.remove(ROOT / "common" / "request_log.py")
+    said = [each for path in ours for each in _warnings(path)]
+
+    assert said
+    assert [each for each in said if " " not in each] == []
+
+
 def test_imports_run_in_no_circle_not_even_those_for_types_or_within_functions():
     graph = grimp.build_graph(*APPS, cache_dir=None)
 

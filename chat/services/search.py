@@ -44,7 +44,11 @@ def search(conversations: QuerySet[Conversation], user: User, text: str) -> Quer
             seconds=settings.SEARCH_FRESH_SECONDS,
         )
     except OperationalError as error:  # a full disk, say: what was indexed before is there (F8)
-        logger.warning("search_not_fresh", error=type(error).__name__)
+        logger.warning(
+            "A search could not index what is new, and found what is old only. See to the disk of"
+            " the database.",
+            error=type(error).__name__,
+        )
     found = SearchPiece.objects.found_by(user, text)
     return conversations.filter(pk__in=found.values("conversation_id"))
 

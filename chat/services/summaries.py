@@ -112,7 +112,7 @@ def _claimed(conversation_id: UUID, leaf: UUID | None) -> _Plan | None:
         owner = Caller(conversation.owner, None)
         asked = choose_model(owner, conversation.model, conversation.parameters)
     except AppError as error:
-        logger.info("summary_refused", error=type(error).__name__)
+        logger.info("No model may write a summary.", error=type(error).__name__)
         return None
     return _plan(conversation, asked, leaf)
 
@@ -171,7 +171,13 @@ async def _write(plan: _Plan) -> None:
         pending = pending[len(portion) :]
 
 
-_job = UnaskedJob(_write, failed="summary_not_written")
+_job = UnaskedJob(
+    _write,
+    failed=(
+        "A bug of Parley's: a branch got no summary; its next answer brings another try."
+        " Please report what follows."
+    ),
+)
 
 
 def _portion(plan: _Plan, pending: list[_Said]) -> tuple[list[_Said], list[tuple[str, str]]]:

@@ -64,7 +64,13 @@ async def _write(untitled: _Untitled) -> None:
     await in_thread(_keep)(untitled, title)
 
 
-_job = UnaskedJob(_write, failed="title_not_written")
+_job = UnaskedJob(
+    _write,
+    failed=(
+        "A bug of Parley's: a conversation got no title; its next answer brings another try."
+        " Please report what follows."
+    ),
+)
 
 
 def _due() -> list[UUID]:
@@ -123,7 +129,7 @@ def _asked(conversation: Conversation) -> Asked | None:
             model = system_model(config.title_model) or asked.model
             asked = replace(asked, model=model, routes=routes_for(model, conversation.owner))
     except AppError as error:
-        logger.info("title_refused", error=type(error).__name__)
+        logger.info("No model may write a title.", error=type(error).__name__)
         return None
     return asked
 

@@ -36,7 +36,7 @@ class UnaskedJob(Generic[Claimed]):
     """A job that takes on what is due and has models `write` it, all at once.
 
     It waits for its models, in a thread that others need too: one of them at a time is enough.
-    `failed` is what the log calls one that could not be written.
+    `failed` is what the log says of one that could not be written.
     """
 
     def __init__(self, write: Callable[[Claimed], Awaitable[None]], *, failed: str) -> None:
@@ -74,7 +74,7 @@ async def written(asked: Asked, messages: list[dict[str, Any]], *, purpose: str)
             # Nobody reads the turn any more once we leave: that stops it.
             answer = await answer_of(ref)
     except (AppError, TimeoutError) as error:
-        logger.info("unasked_turn_refused", purpose=purpose, error=type(error).__name__)
+        logger.info("Nothing was written for a job.", purpose=purpose, error=type(error).__name__)
         return ""
     message = answer.message
     if message is None or message["status"] != Turn.Status.COMPLETE:

@@ -65,7 +65,11 @@ async def provider_phase(turn: RunningTurn) -> PhaseOutcome:
     except AppError as exc:
         _fail(turn, outcome, exc)
     except Exception:  # a bug of ours must not leave the turn running
-        logger.exception("turn_failed", turn=str(turn.prepared.ref.turn_id))
+        logger.exception(
+            "A bug of Parley's: an answer failed, what had come of it is kept. Please report what"
+            " follows.",
+            turn=str(turn.prepared.ref.turn_id),
+        )
         outcome.status, outcome.error = Turn.Status.FAILED, Internal()
     if outcome.unfinished:
         # What arrived before the end is kept and charged, as the text is (F10).
@@ -158,7 +162,8 @@ async def _try(
 
 def _note(route: Route, error: ProviderError) -> None:
     logger.warning(
-        "provider_failed",
+        "A model's provider failed. Where that may help it is asked again, and then the next model."
+        " If this goes on, test its connection.",
         model=route.name,
         error=type(error).__name__,
         status=error.upstream_status,

@@ -128,7 +128,12 @@ class Runner:
 
         def forget(done: asyncio.Task[None]) -> None:
             if not done.cancelled() and (error := done.exception()):
-                logger.error("turn_task_died", exc_info=error)
+                logger.error(
+                    "The end of an answer was not stored. It is closed once it has stood still for"
+                    " a while. See to the server of DATABASE_URL.",
+                    turn=str(turn.prepared.ref.turn_id),
+                    exc_info=error,
+                )
             self._tasks.discard(done)
             self._places.give_back(turn.prepared.ref.turn_id)
             hub.let_go(turn.log)
@@ -179,7 +184,11 @@ class Runner:
             try:
                 await self._checkpoint()
             except Exception as exc:  # noqa: BLE001 the next second may have the database back
-                logger.warning("checkpoint_failed", error=type(exc).__name__)
+                logger.warning(
+                    "Answers that are being written were not saved; the next second tries again."
+                    " See to the server of DATABASE_URL.",
+                    error=type(exc).__name__,
+                )
 
     async def _checkpoint(self) -> None:
         turns = [turn for turn in list(self.turns.values()) if not turn.closing]
@@ -202,7 +211,10 @@ class Runner:
             try:
                 self._watch(asyncio.get_running_loop().time())
             except Exception:  # every turn's deadline depends on the next tick
-                logger.exception("watch_failed")
+                logger.exception(
+                    "A bug of Parley's: a look at the deadlines of answers failed, and is taken"
+                    " again in a moment. Please report what follows."
+                )
 
     def _watch(self, now: float) -> None:
         for turn in list(self.turns.values()):
@@ -254,7 +266,11 @@ class Runner:
 def _tell_failure(done: Future[Any]) -> None:
     """Nobody waits for submitted work, so its failure would be heard by nobody."""
     if not done.cancelled() and (error := done.exception()):
-        logger.warning("submitted_work_failed", exc_info=error)
+        logger.warning(
+            "A stop or an end did not reach its answer; it is seen there a little later. See to the"
+            " Redis of REDIS_URL and the server of DATABASE_URL.",
+            exc_info=error,
+        )
 
 
 def _checkpoint_of(turn: RunningTurn) -> Checkpoint:

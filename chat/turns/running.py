@@ -42,7 +42,11 @@ async def run_turn(turn: RunningTurn, executor: ThreadPoolExecutor) -> None:
             # The row stays `running` with its last checkpoint until it is tended.
             raise
         # A bug of ours: the turn still has to end, by what its row and its log say.
-        logger.exception("turn_not_stored", turn=str(turn.prepared.ref.turn_id))
+        logger.exception(
+            "A bug of Parley's: the end of an answer was not stored, it ends as failed. Please"
+            " report what follows.",
+            turn=str(turn.prepared.ref.turn_id),
+        )
         status = Turn.Status.FAILED
         await close_turn(turn.prepared.ref.turn_id, status=status, error=Internal())
     hub.changed(turn.log)
@@ -70,7 +74,11 @@ async def _phase(turn: RunningTurn) -> PhaseOutcome:
         # that nobody asked to.
         pass
     except Exception:  # it raises nothing, unless what it does about a failure fails, too
-        logger.exception("turn_failed", turn=str(turn.prepared.ref.turn_id))
+        logger.exception(
+            "A bug of Parley's: an answer failed, what had come of it is kept. Please report what"
+            " follows.",
+            turn=str(turn.prepared.ref.turn_id),
+        )
     outcome = PhaseOutcome(status=Turn.Status.FAILED, error=Internal())
     settle_cut(turn, outcome)
     return outcome

@@ -79,10 +79,18 @@ class Tender:
         try:
             closed = await close_turn(turn_id, status=Turn.Status.INTERRUPTED, error=TurnCutOff())
         except Exception:  # one bad row must not keep the others from being tended
-            logger.exception("turn_not_tended", turn=str(turn_id))
+            logger.exception(
+                "An answer that nobody writes any more was not closed; the next look tries again."
+                " If the database is up, please report what follows.",
+                turn=str(turn_id),
+            )
             return False
         if closed:
-            logger.warning("turn_of_dead_process_closed", turn=str(turn_id))
+            logger.warning(
+                "The process that wrote an answer is gone; what it had saved is kept as"
+                " interrupted. See how that process ended.",
+                turn=str(turn_id),
+            )
         return closed
 
 

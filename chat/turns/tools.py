@@ -69,7 +69,9 @@ async def _call(call: dict[str, Any], table: ToolTable) -> tuple[str, str]:
     except TimeoutError:
         return "failed", "The tool took too long."
     except Exception:  # the model gets a sentence, the log the cause
-        logger.exception("tool_failed", tool=call["name"])
+        logger.exception(
+            "A tool failed, and the model was told so. See to the tool.", tool=call["name"]
+        )
         return "failed", "The tool failed."
     return "done", beginning(clean(result), most_bytes=settings.TOOL_RESULT_BYTES)
 

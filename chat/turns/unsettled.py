@@ -38,7 +38,11 @@ def settle_holds() -> int:
         turn = turns.get(turn_id)
         with write_transaction():
             if release(turn_id) if turn is None else settle(_used_by(turn)):
-                logger.warning("hold_swept", turn=str(turn_id))
+                logger.warning(
+                    "A bug of Parley's: a turn had ended and not settled what was set aside for it."
+                    " That is done now; please report it.",
+                    turn=str(turn_id),
+                )
     return len(turn_ids)
 
 

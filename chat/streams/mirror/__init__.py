@@ -52,6 +52,9 @@ class Mirror:
         try:
             await self.writer.flush()
         except (RedisError, OSError):
-            logger.warning("mirror_unreachable_at_close")
+            logger.warning(
+                "Redis is away at the end of this process: readers in others get the last words of"
+                " its answers from the database. See to the Redis of REDIS_URL."
+            )
         await self._quick.aclose()
         await self._patient.aclose()

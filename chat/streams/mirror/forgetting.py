@@ -24,4 +24,9 @@ def forget_logs(turn_ids: list[UUID]) -> None:
         ) as redis:
             redis.unlink(*map(turn_key, turn_ids))
     except (RedisError, OSError):
-        logger.warning("turn_logs_not_forgotten", number=len(turn_ids))
+        logger.warning(
+            "Redis is away as a person is erased: what it holds of their answers goes by its age."
+            " See to the Redis of REDIS_URL, or empty it.",
+            turns=len(turn_ids),
+            seconds=settings.TURN_LOG_REDIS_SECONDS,
+        )

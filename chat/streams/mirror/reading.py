@@ -53,7 +53,10 @@ class Reader:
         try:
             await speak_to(self._quick, self._control, {b"wake": b""})
         except (RedisError, OSError):
-            logger.warning("mirror_unreachable")
+            logger.warning(
+                "Redis is away: answers of other processes are read from the database, seconds"
+                " late. See to the Redis of REDIS_URL."
+            )
 
     def unwatch(self, turn_id: UUID) -> None:
         self._watched.pop(turn_key(turn_id), None)
@@ -65,7 +68,10 @@ class Reader:
             except (RedisError, OSError):
                 await asyncio.sleep(1)
             except Exception:  # a bug of ours must not end the mirror for all turns
-                logger.exception("mirror_not_read")
+                logger.exception(
+                    "A bug of Parley's: answers of other processes were not read from Redis, and"
+                    " are read on in a second. Please report what follows."
+                )
                 await asyncio.sleep(1)
 
     async def _read_once(self) -> None:

@@ -91,7 +91,10 @@ class Writer:
                 self._begin_anew()
                 await asyncio.sleep(1)
             except Exception:  # a bug of ours must not end the mirror for all turns
-                logger.exception("mirror_not_written")
+                logger.exception(
+                    "A bug of Parley's: answers did not get to Redis, and are written anew in a"
+                    " second. Please report what follows."
+                )
                 self._begin_anew()
                 await asyncio.sleep(1)
 
@@ -185,7 +188,7 @@ class Writer:
             await self._redis.expire(key, settings.TURN_LOG_REDIS_SECONDS)
             return
         # The readers' own look at the row brings them the end.
-        logger.info("mirror_end_refused", turn=str(end.ref.turn_id))
+        logger.info("The owner of a turn wrote past its end.", turn=str(end.ref.turn_id))
 
 
 def _replace(pipe: Any, turn_id: UUID, end: Event) -> None:

@@ -20,6 +20,9 @@ from tests.faults.conftest import one_server
 from tests.faults.measuring import MEBIBYTE, until_connections
 
 PING = frame(json.dumps({"type": "ping"}).encode())
+# More than what nobody reads fills on its way (seen: 4 MB), and less than gets through before a
+# peer that answers no ping is dropped (of empty fragments, 30 MB).
+BUFFERS = 16 * MEBIBYTE
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +131,7 @@ async def neighbour(person: Person) -> AsyncIterator[list[float]]:
 
 
 def bombs() -> dict[str, tuple[bytes, bytes, int]]:
-    """What is sent first, what then again and again, and how often: each is more than all the
-    buffers on its way hold, so that whoever got rid of it was cut off."""
+    """What is sent first, what then again and again, and how often: several times `BUFFERS`."""
     deflated = zlib.compressobj(wbits=-15)
     zeros = deflated.compress(bytes(32 * MEBIBYTE)) + deflated.flush(zlib.Z_SYNC_FLUSH)
     bomb = bytearray(frame(zeros[:60_000]))
@@ -163,6 +165,6 @@ async def test_a_bomb_is_cut_off_and_the_others_are_answered(person, server, nam
         code = await wire.close_code()
 
     assert code in {1002, 1009, None}
-    assert taken < times - 1
+    assert taken * len(again) < BUFFERS
     assert server.memory - before < 32 * MEBIBYTE
     assert max(waits) < 10

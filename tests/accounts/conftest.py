@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import orjson
 import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
@@ -21,6 +22,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, Role, User
 from accounts.services import registration
+from accounts.services.sign_ins import open_for
 from accounts.services.tokens import issue
 from common.statements import insert
 
@@ -116,8 +118,6 @@ class Api:
 
 
 def _json(body: Any) -> bytes:
-    import orjson  # noqa: PLC0415
-
     return body if isinstance(body, bytes) else orjson.dumps(body)
 
 
@@ -129,7 +129,6 @@ def api() -> Api:
 @pytest.fixture
 def device() -> Callable[..., Device]:
     """Sign somebody in without the slow door: `device(mina)`."""
-    from accounts.services.sign_ins import open_for  # noqa: PLC0415
 
     def make(user: User, **options: Any) -> Device:
         sign_in = open_for(user, client="tests", address="203.0.113.7", **options)

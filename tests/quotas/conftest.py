@@ -27,6 +27,7 @@ def person(db):
 
 @pytest.fixture
 def mina(person):
+    """Under a name that no page of the admin has by itself; "terminal" holds the usual one."""
     return person("solveig")
 
 

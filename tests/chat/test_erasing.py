@@ -14,7 +14,7 @@ from redis import Redis
 from accounts.models import Letter, OutgoingMail, User
 from accounts.services import registration
 from accounts.services.callers import Caller
-from accounts.services.profile import erase
+from accounts.services.people import erase
 from accounts.services.sign_ins import open_for
 from accounts.services.tokens import issue
 from chat.models import Conversation, Message, Turn

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.services.profile import erase
+from accounts.services.people import erase
 from models_registry.models import ChatModel, Connection
 from models_registry.services.access import Access, access_of
 from models_registry.services.connections import create_connection

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from accounts.services.profile import erase
+from accounts.services.people import erase
 from chat.terminal.history import history_file
 from chat.terminal.prompt import prompt_session
 

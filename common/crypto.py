@@ -18,8 +18,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-MIN_SECRET_LENGTH = 32
-
 _VERSION = "v1"
 _NONCE_BYTES = 12
 
@@ -42,9 +40,9 @@ def _derive(material: bytes, purpose: str, length: int) -> bytes:
 
 @lru_cache(maxsize=8)
 def _keyring(secrets: tuple[str, ...]) -> dict[str, _Key]:
-    if not secrets or any(len(secret) < MIN_SECRET_LENGTH for secret in secrets):
+    if not secrets or any(len(secret) < settings.SECRET_CHARACTERS for secret in secrets):
         raise ImproperlyConfigured(
-            f"ENCRYPTION_KEYS: give secrets of at least {MIN_SECRET_LENGTH} characters, "
+            f"ENCRYPTION_KEYS: give secrets of at least {settings.SECRET_CHARACTERS} characters, "
             "separated by commas."
         )
     keys = [_Key(secret) for secret in secrets]

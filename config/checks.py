@@ -22,7 +22,6 @@ from common.commands import SETTINGS_CHECKS
 from common.errors import Invalid
 from config import env
 
-_SECRET_CHARACTERS = 32
 _KNOWN_SECRETS = ("secret", "changeme", "change-me", "django-insecure", "example", "password")
 
 
@@ -42,14 +41,14 @@ def variables(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(SETTINGS_CHECKS)
 def encryption_keys(**_kwargs: Any) -> list[CheckMessage]:
-    if all(len(key.strip()) >= _SECRET_CHARACTERS for key in settings.ENCRYPTION_KEYS):
+    if all(len(key.strip()) >= settings.SECRET_CHARACTERS for key in settings.ENCRYPTION_KEYS):
         return []
     return [
         _error(
             2,
             "ENCRYPTION_KEYS",
             _("each key needs at least %(count)d characters, separated by commas")
-            % {"count": _SECRET_CHARACTERS},
+            % {"count": settings.SECRET_CHARACTERS},
             _("Make one with: %(command)s")
             % {"command": "python -c 'import secrets; print(secrets.token_urlsafe(48))'"},
         )
@@ -186,18 +185,24 @@ def _unfit_for_production() -> Iterator[tuple[int, str, str, str]]:
         yield 21, "ALLOWED_HOSTS", _("it lets any name be served"), hint
     for name in settings.MISSING_SECRETS:
         hint = _("Set it, or %(name)s_FILE, to %(count)d random characters or more.")
-        known = {"name": name, "count": _SECRET_CHARACTERS}
+        known = {"name": name, "count": settings.SECRET_CHARACTERS}
         yield 22, name, _("it is missing"), hint % known
     for name, value in (
         ("SECRET_KEY", settings.SECRET_KEY),
         *(("SECRET_KEY", key) for key in settings.SECRET_KEY_FALLBACKS),
         *(("SIGNING_KEYS", key) for key in settings.SIGNING_KEYS),
     ):
-        if len(value.strip()) < _SECRET_CHARACTERS or value.lower().startswith(_KNOWN_SECRETS):
-            hint = _("Use %(count)d random characters or more.") % {"count": _SECRET_CHARACTERS}
+        if _is_weak(value):
+            hint = _("Use %(count)d random characters or more.")
+            hint %= {"count": settings.SECRET_CHARACTERS}
             yield 23, name, _("it is short or well known"), hint
     if settings.SECRET_KEY in settings.SIGNING_KEYS:
         yield 24, "SIGNING_KEYS", _("it equals SECRET_KEY"), _("Use a secret of its own.")
     if settings.PRODUCTION and not settings.PUBLIC_URL_GIVEN:
         hint = _("Set the address that people use: PUBLIC_URL=https://chat.example.com.")
         yield 25, "PUBLIC_URL", _("it is missing, and links need it"), hint
+
+
+def _is_weak(secret: str) -> bool:
+    is_short = len(secret.strip()) < settings.SECRET_CHARACTERS
+    return is_short or secret.lower().startswith(_KNOWN_SECRETS)

@@ -65,6 +65,7 @@ API_KEY_DAYS = 400  # how long the row of a key that ended says whose it was
 API_KEY_MODELS = 100
 API_KEY_ADDRESSES = 100
 AUDIT_DAYS = 400  # the trigger on the table knows this number too
+SECRET_CHARACTERS = 32  # of the deployment's own secrets: rows K5, K12
 
 # Bodies and JSON: rows I1, I2, I3, I7
 JSON_BODY_BYTES = 1 << 20

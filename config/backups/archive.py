@@ -8,7 +8,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -105,18 +105,17 @@ def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
 class Reader:
     """An archive that is open, and what it says of itself."""
 
-    def __init__(self, tar: tarfile.TarFile, folder: Path) -> None:
+    def __init__(self, tar: tarfile.TarFile, path: Path) -> None:
         self._tar = tar
-        self._folder = folder
+        self._path = path
         self.manifest = _read_manifest(tar)
 
     def extract(self, name: str, path: Path) -> None:
         """Write one member to `path`; raises Invalid when it is not what was put in."""
         member = self.manifest.members.get(name)
-        source = self._open(name)
         digest, size = hashlib.sha256(), 0
         with path.open("wb") as target:
-            while chunk := source.read(_CHUNK_BYTES):
+            for chunk in self._pieces(name):
                 digest.update(chunk)
                 size += len(chunk)
                 target.write(chunk)
@@ -126,26 +125,33 @@ class Reader:
     @contextmanager
     def extracted(self, name: str) -> Iterator[IO[bytes]]:
         """One member as a file that was checked, for as long as the block runs."""
-        with tempfile.NamedTemporaryFile(dir=self._folder) as file:
+        with tempfile.NamedTemporaryFile(dir=self._path.parent) as file:
             self.extract(name, Path(file.name))
             yield file.file
 
-    def _open(self, name: str) -> IO[bytes]:
-        try:
-            found = self._tar.extractfile(name)
-        except KeyError:
-            found = None
-        if found is None:
-            raise damaged()
-        return found
+    def _pieces(self, name: str) -> Iterator[bytes]:
+        with _told_of(self._path):
+            source = self._tar.extractfile(name)
+            if source is None:
+                raise damaged()
+            while chunk := source.read(_CHUNK_BYTES):
+                yield chunk
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[Reader]:
     """Raises Invalid for what is no backup, or a damaged one."""
+    with ExitStack() as stack:
+        with _told_of(path):
+            reader = Reader(stack.enter_context(tarfile.open(path, "r:*")), path)
+        yield reader
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """What reading the file fails with, and nothing that is done with it meanwhile."""
     try:
-        with tarfile.open(path, "r:*") as tar:
-            yield Reader(tar, path.parent)
+        yield
     except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError) as error:
         raise damaged() from error
     except OSError as error:

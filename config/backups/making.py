@@ -78,6 +78,9 @@ def restore(path: Path) -> Restored:
     with archive.reading(path) as reader:
         try:
             prepare_folder()
+        except CannotStart as error:
+            raise Conflict(str(error)) from error
+        try:
             lock = only_server()
         except CannotStart as error:
             raise Conflict(_("A server runs on this data. Stop it first.")) from error

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django import forms
 from django.conf import settings
@@ -22,6 +22,7 @@ from unfold.widgets import (
 from accounts.models import ApiKey, Role, User
 from common.admin import ServiceForm
 from common.errors import Invalid
+from quotas.admin.named import is_id
 from quotas.models import Kind, Metric, Period
 from quotas.periods import midnight
 from quotas.services import amounts, subjects
@@ -29,6 +30,8 @@ from quotas.services.subjects import Subject
 
 _PREFIX_CHARACTERS = 200
 _SUFFIXES = {"k": "000", "m": "000000"}
+# A comma anywhere else may be meant as the point of other languages: 12,50 is not 1250.
+_THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*|[kKmM])?", re.ASCII)
 # The choices of `kind`: what can be chosen by a name.
 CHOSEN = (Kind.USER, Kind.GROUP, Kind.KEY, Kind.DEPLOYMENT)
 
@@ -42,10 +45,6 @@ class DayWidget(forms.DateInput):
         super().__init__(attrs={"class": " ".join(INPUT_CLASSES)}, format="%Y-%m-%d")
 
 
-# Of the subject: what a row has, it keeps.
-_CHOICES = ("kind", "person", "group", "key")
-
-
 class PersonSelect(AutocompleteSelect):
     """Django asks the database for whatever came, and of what is no id it dies."""
 
@@ -55,15 +54,7 @@ class PersonSelect(AutocompleteSelect):
         super().__init__(owner, admin.site)
 
     def optgroups(self, name: str, value: Sequence[str], attrs: Any = None) -> Any:
-        return super().optgroups(name, [each for each in value if _is_id(each)], attrs)
-
-
-def _is_id(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
+        return super().optgroups(name, [each for each in value if is_id(each)], attrs)
 
 
 class RoleField(forms.ModelChoiceField[Group]):
@@ -87,7 +78,9 @@ class AmountField(forms.CharField):
 def amount_in(metric: str, text: str) -> int:
     """What is stored for `text` as people write it: `+500k`, `1,000,000`, `12.50`. Raises
     Invalid."""
-    plain = "".join(text.split()).removeprefix("+").replace(",", "").replace("_", "")
+    plain = "".join(text.split()).removeprefix("+").replace("_", "")
+    if _THOUSANDS.fullmatch(plain):
+        plain = plain.replace(",", "")
     whole, suffix = plain[:-1], plain[-1:].lower()
     if suffix in _SUFFIXES and whole.isdecimal():
         plain = whole + _SUFFIXES[suffix]
@@ -170,7 +163,8 @@ class SubjectForm(ServiceForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not self.instance._state.adding:  # noqa: SLF001 Django's own name for it
-            for name in _CHOICES:
+            # Whose it is, it stays.
+            for name in ("kind", "person", "group", "key"):
                 self.fields.pop(name, None)
 
     def clean(self) -> dict[str, Any]:
@@ -257,14 +251,8 @@ class GrantForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if "amount" in cleaned and "metric" in cleaned:
-            cleaned["amount"] = told(self, "amount", cleaned)
+            try:
+                cleaned["amount"] = amount_in(cleaned["metric"], cleaned["amount"])
+            except Invalid as error:
+                self.add_error("amount", str(error))
         return cleaned
-
-
-def told(form: forms.Form, name: str, cleaned: dict[str, Any]) -> int | None:
-    """The amount of a plain form; what is wrong with it is told beside it."""
-    try:
-        return amount_in(cleaned["metric"], cleaned[name])
-    except Invalid as error:
-        form.add_error(name, str(error))
-        return None

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -16,7 +15,15 @@ from unfold.decorators import action
 from common.admin import ReadOnlyAdmin
 from quotas.admin.named import NamedAdmin, OfSubjects, charged
 from quotas.admin.report import UsageReport
-from quotas.admin.words import OUTCOMES, PURPOSES, OutcomeFilter, PurposeFilter, money, shown
+from quotas.admin.words import (
+    OUTCOMES,
+    PURPOSES,
+    NowFilter,
+    OutcomeFilter,
+    PurposeFilter,
+    money,
+    shown,
+)
 from quotas.models import Hold, UsageRecord, Window
 from quotas.services.limits import amounts_of
 
@@ -164,20 +171,6 @@ class UsageRecordAdmin(UsageReport, Charged):
     )
     def report(self, request: HttpRequest) -> HttpResponse:
         return self.usage_report(request, back=reverse("admin:quotas_usagerecord_changelist"))
-
-
-class NowFilter(admin.SimpleListFilter):
-    title = _("time")
-    parameter_name = "time"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
-        return [("now", _("Now")), ("past", _("Past"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Window]) -> QuerySet[Window]:
-        now = timezone.now()
-        if self.value() == "now":
-            return queryset.filter(Q(ends_at=None) | Q(ends_at__gt=now))
-        return queryset.filter(ends_at__lte=now) if self.value() == "past" else queryset
 
 
 _ALLOWED = "_allowed_now"

@@ -7,9 +7,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.db.models import Q, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.actors import actor_of
@@ -25,7 +24,7 @@ from quotas.admin.fields import (
     until_field,
 )
 from quotas.admin.named import OfSubjects
-from quotas.admin.words import shown
+from quotas.admin.words import NowFilter, shown
 from quotas.models import Boost, Kind, SubjectLimit
 from quotas.services import granting, subjects
 from quotas.services.subjects import Subject
@@ -86,9 +85,7 @@ class SubjectLimitAdmin(OfSubjects, ServiceAdmin):
             subject, metric, period = cleaned["subject"], cleaned["metric"], cleaned["period"]
         actor = actor_of(request)
         granting.set_limit(subject, metric, period, cleaned["amount"], actor=actor)
-        stored = SubjectLimit.objects.get(**subject.named, metric=metric, period=period)
-        for field in stored._meta.concrete_fields:  # noqa: SLF001 documented
-            setattr(obj, field.attname, getattr(stored, field.attname))
+        _become(obj, SubjectLimit.objects.get(**subject.named, metric=metric, period=period))
 
     def delete_model(self, request: HttpRequest, obj: SubjectLimit) -> None:
         actor = actor_of(request)
@@ -110,27 +107,13 @@ class BoostForm(SubjectForm, AmountForm):
         return check_day(self.cleaned_data["until"])
 
 
-class LastingFilter(admin.SimpleListFilter):
-    title = _("time")
-    parameter_name = "time"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
-        return [("now", _("Now")), ("past", _("Past"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Boost]) -> QuerySet[Boost]:
-        now = timezone.now()
-        if self.value() == "now":
-            return queryset.filter(Q(ends_at=None) | Q(ends_at__gt=now), starts_at__lte=now)
-        return queryset.filter(ends_at__lte=now) if self.value() == "past" else queryset
-
-
 @admin.register(Boost)
 class BoostAdmin(OfSubjects, ServiceAdmin):
     """Granted and taken back; to change one, take it back and grant another."""
 
     form = BoostForm
     list_display = ("whose", "kind", "granted", "metric", "raises", "ends_at", "why")
-    list_filter = (LastingFilter, "kind", "metric")
+    list_filter = (NowFilter, "kind", "metric")
     ordering = ("-id",)
     conditional_fields = _CONDITIONS
     help_texts = {
@@ -175,11 +158,16 @@ class BoostAdmin(OfSubjects, ServiceAdmin):
             reason=cleaned["reason"],
             actor=actor_of(request),
         )
-        for field in made._meta.concrete_fields:  # noqa: SLF001 documented
-            setattr(obj, field.attname, getattr(made, field.attname))
+        _become(obj, made)
 
     def delete_model(self, request: HttpRequest, obj: Boost) -> None:
         granting.take_back(obj, _subject(obj), actor=actor_of(request))
+
+
+def _become(row: Model, stored: Model) -> None:
+    """What Django goes on with is the row that the service wrote."""
+    for field in stored._meta.concrete_fields:  # noqa: SLF001 documented
+        setattr(row, field.attname, getattr(stored, field.attname))
 
 
 def _subject(row: SubjectLimit | Boost) -> Subject:

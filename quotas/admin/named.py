@@ -80,7 +80,7 @@ class OfSubjects(NamedAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         """By index: people first, then what is theirs."""
         words = search_term.strip()
-        if not words or _is_id(words):
+        if not words or is_id(words):
             return super().get_search_results(request, queryset, words)
         people = User.objects.get_queryset().filter(username_key__startswith=fold(words))
         ids = [str(each) for each in people.values_list("pk", flat=True)[:_MOST_PEOPLE]]
@@ -91,9 +91,9 @@ class OfSubjects(NamedAdmin):
         return self.name(row, row.kind, row.subject_id)
 
 
-def _is_id(words: str) -> bool:
+def is_id(text: str) -> bool:
     try:
-        UUID(words)
+        UUID(text)
     except ValueError:
         return False
     return True

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from common.money import as_decimal
@@ -37,6 +38,22 @@ def money(billionths: int) -> str:
     """Two places, and more only where they say something."""
     whole, _point, places = as_decimal(billionths).partition(".")
     return f"{int(whole):,}.{places.rstrip('0'):0<2}"
+
+
+class NowFilter(admin.SimpleListFilter):
+    """Of what ends some time: what counts now, or what is over."""
+
+    title = _("time")
+    parameter_name = "time"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
+        return [("now", _("Now")), ("past", _("Past"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        now = timezone.now()
+        if self.value() == "now":
+            return queryset.filter(Q(ends_at=None) | Q(ends_at__gt=now))
+        return queryset.filter(ends_at__lte=now) if self.value() == "past" else queryset
 
 
 class WordFilter(admin.SimpleListFilter):

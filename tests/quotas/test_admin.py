@@ -60,15 +60,15 @@ def acts(**wanted):
 
 class TestPlans:
     def test_one_is_made_with_its_limits(self, admin):
-        form = limits_form(of("tokens", "day", "500k"), of("cost", "month", "12.50"))
+        form = limits_form(of("tokens", "day", "1,500k"), of("cost", "month", "1,012.50"))
 
         shown = page(admin.post(f"{QUOTAS}plan/add/", form, follow=True))
 
         made = Plan.objects.get(name="Team")
         assert f'/{made.pk}/change/">Team</a>' in shown
         assert plans.allowances(made) == [
-            Allowance("tokens", "day", 500_000),
-            Allowance("cost", "month", 12_500_000_000),
+            Allowance("tokens", "day", 1_500_000),
+            Allowance("cost", "month", 1_012_500_000_000),
         ]
         assert acts(action="plan.created") == 1
 
@@ -107,6 +107,8 @@ class TestPlans:
             ([of("tokens", "day", "1.5")], "whole number"),
             ([of("tokens", "day", "lots")], "whole number"),
             ([of("cost", "day", "cheap")], "amount of money"),
+            ([of("cost", "day", "12,50")], "amount of money"),
+            ([of("tokens", "day", "1,5k")], "whole number"),
             ([of("tokens", "day", "-1")], "whole number"),
             ([of("tokens", "day", "1"), of("tokens", "day", "2")], "there twice"),
         ],

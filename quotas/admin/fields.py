@@ -23,7 +23,7 @@ from accounts.models import ApiKey, Role, User
 from common.admin import ServiceForm
 from common.errors import Invalid
 from quotas.admin.named import is_id
-from quotas.models import Kind, Metric, Period
+from quotas.models import REASON_CHARACTERS, Kind, Metric, Period
 from quotas.periods import midnight
 from quotas.services import amounts, subjects
 from quotas.services.subjects import Subject
@@ -210,7 +210,7 @@ def reason_field() -> forms.CharField:
     return forms.CharField(
         label=_("Reason"),
         required=False,
-        max_length=200,
+        max_length=REASON_CHARACTERS,
         widget=UnfoldAdminTextInputWidget,
         help_text=_("For whoever looks it up later."),
     )

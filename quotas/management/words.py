@@ -7,12 +7,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import ApiKey
 from accounts.services import people
-from common.commands import usage_error
+from common.commands import moment, usage_error
 from common.errors import NotFound
 from quotas.periods import midnight
 from quotas.services import subjects
@@ -51,9 +50,9 @@ def called(subject: Subject) -> str:
 
 
 def _key(key_id: UUID) -> ApiKey:
-    found = ApiKey.objects.filter(pk=key_id).first()
+    found = ApiKey.objects.filter(pk=key_id, revoked_at=None).first()
     if found is None:
-        raise NotFound(_("There is no such API key."))
+        raise NotFound(_("There is no such key, or it was revoked before."))
     return found
 
 
@@ -79,8 +78,7 @@ def a_moment(text: str) -> datetime:
         pass
     else:
         return midnight(min(day, _LAST_DAY) + timedelta(days=1))
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(_("Use a date like 2030-01-31.")) from None
-    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+    found = moment(text)
+    if found is None:
+        raise ArgumentTypeError(_("Use a date like 2030-01-31."))
+    return found

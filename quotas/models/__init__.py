@@ -1,6 +1,7 @@
 from quotas.models.ledger import Consumption, Hold, Payer, UsageRecord
 from quotas.models.limits import (
     AMOUNT_AT_MOST,
+    REASON_CHARACTERS,
     Boost,
     Kind,
     Metric,
@@ -15,6 +16,7 @@ from quotas.models.windows import Window
 
 __all__ = [
     "AMOUNT_AT_MOST",
+    "REASON_CHARACTERS",
     "Boost",
     "Consumption",
     "Hold",

@@ -14,6 +14,7 @@ from common.models import Record
 
 # Sums of several still fit into a column of 64 bits.
 AMOUNT_AT_MOST = 10**17
+REASON_CHARACTERS = 200
 
 
 class Kind(models.TextChoices):
@@ -156,7 +157,7 @@ class Boost(Record):
     )
     starts_at = models.DateTimeField(_("starts at"))
     ends_at = models.DateTimeField(_("ends at"), null=True, blank=True)
-    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    reason = models.CharField(_("reason"), max_length=REASON_CHARACTERS, blank=True)
 
     class Meta:
         verbose_name = _("boost")

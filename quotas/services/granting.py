@@ -14,7 +14,15 @@ from accounts.models import AuditAction, User
 from accounts.services import audit
 from common.db import write_transaction
 from common.errors import Invalid
-from quotas.models import AMOUNT_AT_MOST, Boost, Kind, Payer, SubjectLimit, Window
+from quotas.models import (
+    AMOUNT_AT_MOST,
+    REASON_CHARACTERS,
+    Boost,
+    Kind,
+    Payer,
+    SubjectLimit,
+    Window,
+)
 from quotas.periods import bounds
 from quotas.services import amounts
 from quotas.services.amounts import Allowance
@@ -50,18 +58,6 @@ def set_limit(
         )
 
 
-def set_limits(subject: Subject, limits: list[Allowance], *, actor: User | None) -> None:
-    """Give a subject exactly these limits of its own; raises as `set_limit` does."""
-    wanted = {(each.metric, each.period): each.amount for each in amounts.check(limits)}
-    with write_transaction():
-        rows = SubjectLimit.objects.filter(**subject.named).values_list("metric", "period")
-        for metric, period in rows:
-            if (metric, period) not in wanted:
-                set_limit(subject, metric, period, None, actor=actor)
-        for (metric, period), amount in wanted.items():
-            set_limit(subject, metric, period, amount, actor=actor)
-
-
 def grant(
     subject: Subject,
     metric: str,
@@ -79,7 +75,10 @@ def grant(
     amounts.check_named(metric, period or "day")
     amounts.check([Allowance(metric, period or "day", amount)], field="amount")
     if amount == 0:
-        raise Invalid.field("amount", _("Grant something."))
+        raise Invalid.field("amount", _("Use a number above 0."))
+    if len(reason) > REASON_CHARACTERS:
+        text = _("Use at most %(count)d characters.")
+        raise Invalid.field("reason", text % {"count": REASON_CHARACTERS})
     if until is not None and not now < until:
         raise Invalid.field("until", _("This is past."))
     if until is not None and until.year > settings.DATE_YEARS[1]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from accounts.models import ApiKey, User
 from accounts.services import api_keys
@@ -42,13 +42,10 @@ def of_keys(keys: Collection[ApiKey]) -> dict[UUID, list[Allowance]]:
 
 
 def forget_ended(user_id: UUID) -> None:
-    """Drop the limits of a person's keys that were revoked."""
-    forget(ApiKey.objects.filter(user_id=user_id, revoked_at__isnull=False))
-
-
-def forget(keys: QuerySet[ApiKey]) -> None:
-    """Drop what is set for these keys; what was used with them stays in the ledger."""
-    theirs = _of(keys.values_list("pk", flat=True))
+    """Drop what is set for a person's keys that were revoked; what was used with them stays in the
+    ledger."""
+    ended = ApiKey.objects.filter(user_id=user_id, revoked_at__isnull=False)
+    theirs = _of(ended.values_list("pk", flat=True))
     SubjectLimit.objects.filter(theirs).delete()
     Boost.objects.filter(theirs).delete()
 

@@ -14,7 +14,7 @@ from accounts.services import audit, people
 from accounts.services.audit import Target
 from common.db import write_transaction
 from common.errors import Conflict, Invalid, NotFound
-from common.text import is_line
+from common.text import excerpt, is_line
 from quotas.models import Kind, Plan, PlanAssignment, PlanLimit
 from quotas.services import amounts, subjects
 from quotas.services.amounts import Allowance
@@ -28,7 +28,7 @@ def find(name: str) -> Plan:
     """By its name; raises NotFound."""
     plan = Plan.objects.filter(name=name).first()
     if plan is None:
-        raise NotFound(_("There is no plan called %(name)s.") % {"name": name})
+        raise NotFound(_("There is no plan called %(name)s.") % {"name": excerpt(name)})
     return plan
 
 
@@ -158,17 +158,13 @@ def change_person(user: User, *, actor: User | None, **changes: Any) -> User:
         user = people.change(user, actor=actor, **others)
         if "plan" in changes:
             check_may(actor, "change_planassignment")
-            assign_to_person(user, _named(changes["plan"]), actor=actor)
+            name = changes["plan"]
+            try:
+                plan = None if name is None else find(name)
+            except NotFound as missing:  # a field that is wrong, not an address
+                raise Invalid.field("plan", str(missing)) from None
+            assign_to_person(user, plan, actor=actor)
     return user
-
-
-def _named(name: str | None) -> Plan | None:
-    if name is None:
-        return None
-    plan = Plan.objects.filter(name=name).first()
-    if plan is None:
-        raise Invalid.field("plan", _("There is no plan called %(name)s.") % {"name": name})
-    return plan
 
 
 def names_of(people_ids: Collection[UUID]) -> dict[UUID, str]:

@@ -7,11 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import Group
-from django.utils.translation import gettext as _
 
 from accounts.models import ApiKey, TargetKind, User
-from accounts.services import audit
-from common.errors import Invalid, PermissionDenied
+from accounts.services import audit, registration
+from common.errors import PermissionDenied
 from quotas.models import Kind
 
 _TARGETS = {
@@ -70,7 +69,5 @@ def check_may(actor: User | None, permission: str) -> None:
 
 def group_named(name: str) -> Group:
     """Raises Invalid."""
-    group = Group.objects.filter(name=name).first()
-    if group is None:
-        raise Invalid.field("role", _("There is no role called %(name)s.") % {"name": name})
+    (group,) = registration.groups_named([name], field="role")
     return group

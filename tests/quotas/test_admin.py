@@ -262,7 +262,7 @@ class TestBoosts:
         [
             ({"until": "2001-01-01"}, "This is past."),
             ({"until": "9999-12-31"}, "between 2000 and 2100"),
-            ({"amount": "0"}, "Grant something."),
+            ({"amount": "0"}, "Use a number above 0."),
             ({"amount": "1" * 30}, "whole number"),
         ],
     )

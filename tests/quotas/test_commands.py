@@ -75,6 +75,17 @@ def test_what_makes_no_sense_is_refused(run, mina, words, code):
     assert not Boost.objects.exists()
 
 
+def test_a_key_that_was_revoked_gets_no_limit(run, mina):
+    key = api_keys.create(mina, name="A program", actor=mina).row
+    api_keys.revoke(key, actor=mina)
+
+    code, _out, err = run("quota", "set", "--key", str(key.pk), "tokens", "day", "5")
+
+    assert code == 1
+    assert "revoked before" in err
+    assert not SubjectLimit.objects.exists()
+
+
 def test_more_is_granted_to_several_until_the_end_of_a_day(run, mina, person, settings):
     settings.TIME_ZONE = "Asia/Shanghai"
     person("olga")

@@ -13,7 +13,6 @@ from common.errors import Invalid, PermissionDenied
 from quotas.errors import QuotaExceeded
 from quotas.models import Boost, Payer, Plan, SubjectLimit
 from quotas.services import granting, subjects
-from quotas.services.amounts import Allowance
 from quotas.services.windows import standings
 from tests.chat.threads import all_at_once
 from tests.quotas.rows import begin, end, limited, plan
@@ -56,17 +55,6 @@ def test_a_limit_of_one_s_own_is_set_changed_and_taken_away(alice, her):
         ("tokens/day=500", "tokens/day=600"),
         ("tokens/day=600", None),
     ]
-
-
-def test_limits_are_set_as_a_whole(alice, her):
-    limited("user", alice.pk, "requests", "day", 1)
-
-    granting.set_limits(
-        her, [Allowance("tokens", "day", 5), Allowance("cost", "month", 9)], actor=None
-    )
-
-    rows = SubjectLimit.objects.order_by("metric")
-    assert [(each.metric, each.amount) for each in rows] == [("cost", 9), ("tokens", 5)]
 
 
 @pytest.mark.parametrize(

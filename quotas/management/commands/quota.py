@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.commands import Answer, CliGroup
-from common.errors import Invalid
 from quotas.management.words import a_moment, add_subjects, called, chosen
 from quotas.models import Boost, Metric, Period
 from quotas.services import granting
@@ -92,8 +91,6 @@ class Command(CliGroup):
         reason: str,
         **options: Any,
     ) -> Answer:
-        if len(reason) > _most_reason():
-            raise Invalid.field("reason", _("Use a shorter one."))
         wanted = amount_in(metric, amount)
         return [
             _boost(
@@ -139,7 +136,3 @@ def _boost(subject: Subject, boost: Boost) -> dict[str, Any]:
         "granted": str(Allowance(boost.metric, boost.period or "*", boost.amount)),
         "until": boost.ends_at and boost.ends_at.isoformat(timespec="seconds"),
     }
-
-
-def _most_reason() -> int:
-    return Boost._meta.get_field("reason").max_length or 0  # noqa: SLF001 documented

@@ -78,3 +78,5 @@ class SecurityHeaders:
             response.setdefault(HEADER, build_policy(config=ADMIN))
         else:
             self.csp.process_response(request, response)
+        # A circle, which would outlive the answer: it is made of the request that holds it (R7).
+        vars(request).pop("csp_nonce", None)

@@ -132,11 +132,17 @@ class EventStreamResponse(StreamingHttpResponse):
             if self.last_words:
                 await self._say(self.last_words)
 
+    def let_go(self) -> None:
+        """It is out. What holds the response that holds it would keep it, and all of its request,
+        until a collection of garbage (R7)."""
+        self.streaming_content = ()
+        self._task = None
+
     def cut(self) -> None:
         """End the answer now, from any thread; the turn that it tells of goes on."""
         self._is_cut = True
-        if self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+        if (task := self._task) is not None:
+            self._loop.call_soon_threadsafe(task.cancel)
 
     def beat(self, now: float) -> None:
         if self._blocked_since is not None:
@@ -232,3 +238,4 @@ class StreamingHandler(ASGIHandler):
             response.drop()
         finally:
             response.slot.release()
+            response.let_go()

@@ -11,15 +11,18 @@ import json
 import weakref
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.http import HttpResponse
 from django.test import RequestFactory
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
-from common.api.views import ApiView
+from common.api.views import ApiView, ApiViewSet
 from common.errors import Invalid
-from common.streaming import StreamingHandler
+from common.security_headers import SecurityHeaders
+from common.streaming import EventStreamResponse, Slot, StreamingHandler
 
 pytestmark = pytest.mark.row("R7")
 
@@ -46,6 +49,9 @@ class Watched(ApiView):
     permission_classes: Any = (AllowAny,)
     seen: Any = ()
 
+    def get(self, request):
+        return self.post(request)
+
     def post(self, request):
         answer = Response({"text": request.data["text"]})
         self.seen.extend(map(weakref.ref, (self, request, answer)))
@@ -54,16 +60,69 @@ class Watched(ApiView):
         return answer
 
 
+class WatchedSet(Watched, ApiViewSet):  # type: ignore[misc]  # what both are goes together
+    pass
+
+
 @pytest.mark.parametrize("text", ["answer", "refuse"])
-def test_a_view_lets_go_of_what_was_sent_and_of_what_it_answered(text):
+@pytest.mark.parametrize(
+    ("kind", "actions"), [(Watched, ()), (WatchedSet, ({"get": "get", "post": "post"},))]
+)
+def test_a_view_lets_go_of_what_was_sent_and_of_what_it_answered(kind, actions, text):
     seen: list[weakref.ref[Any]] = []
     sent = json.dumps({"text": text})
     request = RequestFactory().post("/echo", data=sent, content_type="application/json")
 
-    Watched.as_view(seen=seen)(request)
+    kind.as_view(*actions, seen=seen)(request)
     del request
 
     assert [each() for each in seen] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/api/v1/info", "application/json"), ("/admin/", "text/html"), ("/", "text/html")],
+)
+def test_the_headers_of_an_answer_let_go_of_its_request(path, kind):
+    """A page may ask for a nonce, which is made of the request."""
+    headers = SecurityHeaders()
+    request: Any = RequestFactory().get(path)
+    seen = weakref.ref(request)
+
+    headers.begin(request)
+    assert str(request.csp_nonce)
+    headers.add(request, HttpResponse(content_type=kind), api=path.startswith("/api/"))
+    del request
+
+    assert seen() is None
+
+
+async def test_the_handler_lets_go_of_a_stream_that_is_out():
+    """With what it was sent through, which is the server's connection."""
+
+    async def words():
+        yield b"data: Hello"
+
+    async def send(message):
+        sent.append(message)
+
+    sent: list[Any] = []
+    response: Any = EventStreamResponse(words(), slot=Slot(uuid4()), credential_id=None)
+    seen = weakref.ref(response)
+
+    # As Django does: what the task of a request comes to is its answer.
+    async def answer(response):
+        await StreamingHandler().send_response(response, send)
+        return response
+
+    task = asyncio.create_task(answer(response))
+    del response
+    await task
+    del task
+    await asyncio.sleep(0)  # the loop holds what it has just told of
+
+    assert seen() is None
+    assert [message.get("body") for message in sent] == [None, b"data: Hello", b""]
 
 
 async def test_the_handler_lets_go_of_an_answer_when_the_server_says_that_it_is_out():

@@ -7,9 +7,9 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from config.terminal import Terminal
+    from config.command_line import CommandLine
 
-    Terminal(sys.argv, environ=os.environ).execute()
+    CommandLine(sys.argv, environ=os.environ).execute()
 
 
 if __name__ == "__main__":

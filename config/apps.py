@@ -13,6 +13,6 @@ class ShellConfig(AppConfig):
         from config import checks  # noqa: F401, PLC0415 registers itself
 
         if settings.SENTRY_DSN:
-            from config import reports  # noqa: PLC0415 costs time that few need
+            from config import error_reports  # noqa: PLC0415 costs time that few need
 
-            reports.start()
+            error_reports.start()

@@ -228,7 +228,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = ADMIN_SESSION_SECONDS
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_URL))]
-CSRF_FAILURE_VIEW = "common.pages.csrf_failure"
+CSRF_FAILURE_VIEW = "common.error_views.csrf_failure"
 CONTENT_SECURITY_POLICY = {"DIRECTIVES": PAGES}
 CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ORIGINS if origin not in {"*", "null"}]
 CORS_ALLOW_CREDENTIALS = False

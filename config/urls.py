@@ -31,7 +31,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
 ]
 
-handler400 = "common.pages.bad_request"
-handler403 = "common.pages.permission_denied"
-handler404 = "common.pages.page_not_found"
-handler500 = "common.pages.server_error"
+handler400 = "common.error_views.bad_request"
+handler403 = "common.error_views.permission_denied"
+handler404 = "common.error_views.page_not_found"
+handler500 = "common.error_views.server_error"

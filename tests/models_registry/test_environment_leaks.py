@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 import sentry_sdk
 
-from config import reports
+from config import error_reports
 from models_registry.providers.factory import provider_at
 from tests.models_registry.asking import ask
 from tests.models_registry.upstream import answer
@@ -57,7 +57,7 @@ def _environment(monkeypatch, tmp_path):
 def _reports(settings):
     """Sentry's own headers name the deployment and its key."""
     settings.SENTRY_DSN = "https://key@127.0.0.1:1/1"
-    reports.start()
+    error_reports.start()
     yield
     sentry_sdk.init(default_integrations=False)
 

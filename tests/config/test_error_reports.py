@@ -8,7 +8,7 @@ import pytest
 import sentry_sdk
 from sentry_sdk.transport import Transport
 
-from config import reports
+from config import error_reports
 from tests.asgi import Request
 
 pytestmark = pytest.mark.row("G1")
@@ -26,7 +26,7 @@ def sent(monkeypatch, settings):
     settings.SENTRY_DSN = "https://key@sentry.invalid/1"
     began = sentry_sdk.init
     monkeypatch.setattr(sentry_sdk, "init", lambda **options: began(transport=Kept, **options))
-    reports.start()
+    error_reports.start()
     yield envelopes
     began(default_integrations=False)
 

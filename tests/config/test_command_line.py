@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from config.terminal import language_of
+from config.command_line import language_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -13,7 +13,7 @@ from django.utils import translation
 from common.languages import speak
 
 
-class Terminal(ManagementUtility):
+class CommandLine(ManagementUtility):
     def __init__(self, argv: list[str], *, environ: Mapping[str, str]) -> None:
         super().__init__(argv)
         gc.disable()  # what is imported now stays: a tenth of a start was looking through it

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from common.commands import SETTINGS_CHECKS
 from common.errors import Invalid
+from common.origins import parts_of
 from config import env
 
 _KNOWN_SECRETS = ("secret", "changeme", "change-me", "django-insecure", "example", "password")
@@ -77,14 +78,19 @@ def _is_network(text: str) -> bool:
 def origins(**_kwargs: Any) -> list[CheckMessage]:
     hint = _("List exact origins: CORS_ORIGINS=https://app.example.com,https://example.com:8443.")
     text = _("%(value)s is no origin")
-    wrong = [
-        origin
-        for origin in settings.CORS_ORIGINS
-        if not origin.startswith(("http://", "https://")) or origin.count("/") > 2 or "*" in origin  # noqa: PLR2004 the two of ://
-    ]
+    wrong = [origin for origin in settings.CORS_ORIGINS if not _is_origin(origin)]
     return [
         _error(4, "CORS_ORIGINS", text % {"value": repr(origin[:100])}, hint) for origin in wrong
     ]
+
+
+def _is_origin(text: str) -> bool:
+    """As browsers write it, and no more: what never equals one would let nobody in."""
+    if parts_of(text) is None:
+        return False
+    parts = urlsplit(text)
+    plain = f"{parts.scheme}://{parts.netloc.lower()}"
+    return text == plain and not set("@* ") & set(parts.netloc)
 
 
 @register(SETTINGS_CHECKS)

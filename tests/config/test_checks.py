@@ -64,6 +64,30 @@ def test_each_is_an_error_in_production(settings, setting, value, named):
     assert str(message.id).startswith("parley.E")
 
 
+@pytest.mark.row("X5")
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("*", "null", "app.example.com", "ftp://a.example", "https://", "https://*.example.com"),
+        *("https://a.example/", "https://a.example/x", "https://a.example?x", "https://a b"),
+        *("https://me@a.example", "https://a.example:x", "https://A.example"),
+    ],
+)
+def test_what_no_browser_calls_an_origin_stops_a_start(settings, origin):
+    settings.CORS_ORIGINS = ["https://app.example.com", "http://localhost:3000", origin]
+
+    (message,) = checks.origins()
+
+    assert (message.id, message.is_serious()) == ("parley.E004", True)
+    assert repr(origin) in message.msg
+
+
+def test_a_proxy_is_an_address_or_a_network(settings):
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8", "192.168.1.5", "::1", "*", "nginx"]
+
+    assert [message.id for message in checks.proxies()] == ["parley.E003"] * 2
+
+
 @pytest.mark.row("K12")
 @pytest.mark.parametrize(("setting", "value", "named"), UNFIT[:-1])
 def test_each_is_a_warning_without(settings, setting, value, named):

@@ -88,6 +88,7 @@ class Person:
                 websockets.Subprotocol(f"bearer.{self.token}"),
             ],
             max_size=None,
+            max_queue=None,  # what was not read would hold up the close, for ten seconds
         ) as connection:
             yield Socket(connection)
 

@@ -7,7 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.models import Group
+from django.db.models import Model
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from accounts.models import (
     ApiKey,
@@ -20,6 +22,7 @@ from accounts.models import (
     User,
 )
 from chat.models import Conversation, IdempotencyRecord, Message, Share, Turn
+from common.statements import insert_rows
 from models_registry.models import ChatModel, Connection, EnvironmentProvider, ModelPrice
 from quotas.models import (
     Boost,
@@ -167,53 +170,74 @@ def _quotas(users: list[User], name: str) -> None:
 
 
 def _talk(talk: Conversation, count: int) -> None:
-    asked = {"role": "user", "status": "complete"}
-    answered = {"role": "assistant", "status": "complete", "model": "m1"}
-    rows: list[Message] = []
-    for position in range(1, count + 1):
-        said = answered if position % 2 == 0 else asked
-        parent = rows[-1] if rows else None
-        rows.append(
-            Message(conversation=talk, parent=parent, position=position, content=_WORDS * 3, **said)
-        )
-    Message.objects.bulk_create(rows, batch_size=_BATCH)
+    now = timezone.now()
+    told = [uuid7() for _ in range(count)]
+    turns = [uuid7() for _ in range(count // 2)]
+    insert(
+        Message,
+        [
+            {
+                "id": own,
+                "conversation": talk.pk,
+                "parent": told[number - 1] if number else None,
+                "position": number + 1,
+                "content": _WORDS * 3,
+                "role": ("user", "assistant")[number % 2],
+                "model": ("", "m1")[number % 2],
+                "status": "complete",
+            }
+            for number, own in enumerate(told)
+        ],
+    )
     Share.objects.create(conversation=talk, digest=uuid4().hex, title=talk.title)
-    turns = Turn.objects.bulk_create(
-        Turn(
-            conversation=talk,
-            message=message,
-            user_id=talk.owner_id,
-            purpose="message",
-            status="complete",
-            owner="server-1",
-            model="m1",
-        )
-        for message in rows
-        if message.role == "assistant"
+    of_a_turn = {"purpose": "message", "model": "m1"}
+    insert(
+        Turn,
+        [
+            {
+                "id": turn,
+                "conversation": talk.pk,
+                "message": message,
+                "status": "complete",
+                "owner": "server-1",
+                "user": talk.owner_id,
+                **of_a_turn,
+            }
+            for turn, message in zip(turns, told[1::2], strict=True)
+        ],
     )
-    Hold.objects.bulk_create(
-        Hold(turn_id=turn.pk, status="settled", tokens=1, cost=1) for turn in turns
-    )
-    UsageRecord.objects.bulk_create(
-        UsageRecord(
-            turn_id=turn.pk,
-            user_id=talk.owner_id,
-            purpose="message",
-            model="m1",
-            outcome="complete",
-            prompt_tokens=1,
-            completion_tokens=1,
-            started_at=turn.created_at,
-        )
-        for turn in turns
+    insert(Hold, [{"turn_id": turn, "status": "settled", "tokens": 1, "cost": 1} for turn in turns])
+    insert(
+        UsageRecord,
+        [
+            {
+                "turn_id": turn,
+                "user_id": talk.owner_id,
+                "outcome": "complete",
+                "prompt_tokens": 1,
+                "completion_tokens": 1,
+                "started_at": now,
+                **of_a_turn,
+            }
+            for turn in turns
+        ],
     )
     IdempotencyRecord.objects.bulk_create(
         IdempotencyRecord(
             sender=f"user:{talk.owner_id}",
-            key=str(turn.pk),
+            key=str(turn),
             operation="send",
             body_hash="x",
-            turn=turn,
+            turn_id=turn,
         )
         for turn in turns[:1]
     )
+
+
+def insert(model: type[Model], rows: list[dict[str, Any]]) -> None:
+    """Rows with the same fields each; a hundred thousand by `bulk_create` take longer than most of
+    what looks at them."""
+    names = {field.name for field in model._meta.concrete_fields}  # noqa: SLF001 documented
+    made = {"created_at": timezone.now()} if "created_at" in names else {}
+    whole = [{"id": uuid7(), **made, **row} for row in rows]
+    insert_rows(model, list(whole[0]), [list(row.values()) for row in whole])

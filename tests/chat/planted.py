@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
 from chat.models import Conversation, Message
+from tests.filling import insert
 
 # About as many characters as a person reads every day; the frequent ones come first.
 _CHARACTERS = "".join(chr(0x4E00 + 7 * number) for number in range(2_500))
@@ -28,11 +30,11 @@ def corpus(owners: Sequence[Any], *, messages: int, phrases: int, seed: int) -> 
     rng = random.Random(seed)  # noqa: S311 the same texts every time
     words = ["".join(rng.choices(_SYLLABLES, k=rng.randint(1, 4))) for _ in range(8_000)]
     # As in every language, a word is as rare as its place in the list.
-    by_rank = [1 / rank for rank in range(1, len(words) + 1)]
+    by_rank = list(accumulate(1 / rank for rank in range(1, len(words) + 1)))
 
     def prose(language: int, size: int) -> str:
         source: Sequence[str] = words if language else _CHARACTERS
-        chosen = rng.choices(source, by_rank[: len(source)], k=size)
+        chosen = rng.choices(source, cum_weights=by_rank[: len(source)], k=size)
         return " ".join(chosen) if language else "".join(chosen)
 
     places = rng.sample(range(messages), phrases)
@@ -44,7 +46,7 @@ def corpus(owners: Sequence[Any], *, messages: int, phrases: int, seed: int) -> 
         conversation = Conversation.objects.create(
             owner=owner, model="echo", last_position=count, message_count=count
         )
-        rows = []
+        rows: list[dict[str, Any]] = []
         for number in range(start, start + count):
             language = number % 2
             text = prose(language, rng.randint(20, 120))
@@ -52,14 +54,14 @@ def corpus(owners: Sequence[Any], *, messages: int, phrases: int, seed: int) -> 
                 text = f"{text} {phrase}。{prose(language, 30)}"
                 planted.append(Planted(phrase, owner, conversation.id))
             rows.append(
-                Message(
-                    conversation=conversation,
-                    role=(Message.Role.USER, Message.Role.ASSISTANT)[number % 2],
-                    content=text,
-                    position=number - start + 1,
-                )
+                {
+                    "conversation": conversation.pk,
+                    "role": ("user", "assistant")[number % 2],
+                    "content": text,
+                    "position": number - start + 1,
+                }
             )
-        Message.objects.bulk_create(rows)
+        insert(Message, rows)
     return planted
 
 

@@ -34,26 +34,26 @@ def test_every_page_opens_within_a_second(db):
 
     slow, dear = {}, {}
     for page in admin_pages.everything(client):
-        seconds = _least_seconds(client, page)
-        with CaptureQueriesContext(database) as queries:
-            client.get(page)
+        seconds, queries = _cost(client, page)
         if seconds > MOST_SECONDS:
             slow[page] = round(seconds, 2)
-        if len(queries) > MOST_QUERIES:
-            dear[page] = len(queries)
+        if queries > MOST_QUERIES:
+            dear[page] = queries
 
     assert Message.objects.count() == 100_000
     assert (slow, dear) == ({}, {})
 
 
-def _least_seconds(client: Client, page: str) -> float:
-    """Of three tries, as other work may share the machine; one that is quick enough is the last."""
+def _cost(client: Client, page: str) -> tuple[float, int]:
+    """The least seconds of three tries, as other work may share the machine, and the queries; one
+    try that is quick enough is the last."""
     least = float("inf")
     for _try in range(3):
-        begun = time.perf_counter()
-        answer = client.get(page)
-        least = min(least, time.perf_counter() - begun)
+        with CaptureQueriesContext(database) as queries:
+            begun = time.perf_counter()
+            answer = client.get(page)
+            least = min(least, time.perf_counter() - begun)
         assert answer.status_code in {200, 403}, (page, answer.status_code)
         if least <= MOST_SECONDS:
             break
-    return least
+    return least, len(queries)

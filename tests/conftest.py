@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 import signal
 from collections.abc import Callable, Iterator
@@ -59,6 +60,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if wrong:
         names = "\n".join(wrong)
         raise pytest.UsageError(f"async tests need django_db(transaction=True):\n{names}")
+
+
+def pytest_collection_finish() -> None:
+    # As a server does; else a tenth of the suite's time goes into looking for garbage.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(autouse=True)

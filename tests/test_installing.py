@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import once
 from tests.server import ROOT, free_port
+
+pytestmark = once
 
 NOBODY = 65534
 

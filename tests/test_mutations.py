@@ -9,6 +9,9 @@ import pytest
 
 from bin import mutations
 from bin.mutations import ROOT, SERVICES, Mutation, Place
+from tests.e2e.conftest import once
+
+pytestmark = once
 
 ALL = mutations.all_mutations()
 

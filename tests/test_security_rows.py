@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from bin import security_rows
+from tests.e2e.conftest import once
 from tests.server import ROOT
+
+pytestmark = once
 
 # What the design wants held by now; a gap is a row of a part that is not built yet.
 WANTED = {

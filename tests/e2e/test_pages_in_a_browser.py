@@ -9,11 +9,15 @@ import subprocess
 import pytest
 
 from tests.chat.transfer.files import own, said, talk
+from tests.e2e.conftest import once
 from tests.e2e.person import register
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium here: .ci/run installs one")
+pytestmark = [
+    once,
+    pytest.mark.skipif(not CHROMIUM, reason="no chromium here: .ci/run installs one"),
+]
 
 
 def visit(url: str, profile) -> tuple[str, str]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import serving
-from tests.e2e.person import register
-from tests.e2e.test_quotas import CHIEF, chief_of
+from tests.e2e.person import register, sign_in
+from tests.e2e.test_quotas import CHIEF
 from tests.events import text_of
 from tests.models_registry.upstream import (
     CUT,
@@ -139,7 +139,7 @@ async def test_a_reset_at_token_ten_leaves_ten_tokens_that_are_charged(one_perso
 
 @pytest.mark.row("F14")
 async def test_a_model_that_wants_a_day_is_left_for_the_next_one(servers, one_person, upstream):
-    chief = chief_of(servers[0])
+    chief = sign_in(servers[0], "chief")
     [busy] = [
         each
         for each in chief.call("GET", "models?limit=100").json()["results"]

@@ -23,6 +23,7 @@ from common.api.views import ApiView, ApiViewSet
 from common.errors import Invalid
 from common.security_headers import SecurityHeaders
 from common.streaming import EventStreamResponse, Slot, StreamingHandler
+from tests.waiting import until
 
 pytestmark = pytest.mark.row("R7")
 
@@ -149,4 +150,5 @@ async def test_the_handler_lets_go_of_an_answer_when_the_server_says_that_it_is_
 
     await Watching()(SCOPE, receive, send)
 
-    assert [each() for each in seen] == [None]
+    # The thread that closed it may be a moment behind with letting go.
+    until(lambda: [each() for each in seen] == [None], "it was let go")

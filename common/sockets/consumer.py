@@ -23,6 +23,7 @@ from rest_framework.serializers import Serializer
 
 from common import errors, lifecycle, rates, request_log, sources
 from common.addresses import address_key, client_address
+from common.api.bodies import validated
 from common.db import in_thread
 from common.languages import speak
 from common.problems import as_app_error
@@ -233,14 +234,13 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
         serializer_class = self.frames.get(frame.type)
         if serializer_class is None:
             raise BadFrame(_("There is no frame of this type."), ref=frame.ref)
-        serializer = serializer_class(data=frame.fields)
         try:
-            serializer.is_valid(raise_exception=True)
+            fields = validated(serializer_class(data=frame.fields))
         except ValidationError as exc:
             invalid = as_app_error(exc) or errors.Invalid()
             raise BadFrame(str(invalid), ref=frame.ref, errors=invalid.errors) from None
         handler: Callable[..., Coroutine[Any, Any, None]] = getattr(self, f"frame_{frame.type}")
-        await handler(serializer.validated_data, frame.ref)
+        await handler(fields, frame.ref)
 
     def count_bad(self, bad: BadFrame) -> None:
         self.send_frame(error_frame(bad, bad.ref))

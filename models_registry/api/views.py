@@ -17,6 +17,7 @@ from accounts.api.callers import caller_of
 from accounts.api.scopes import CHOOSING
 from accounts.models import User
 from common.api import query
+from common.api.bodies import validated
 from common.api.views import ApiViewSet
 from common.errors import Invalid, PermissionDenied
 from common.schema import DONE
@@ -62,10 +63,7 @@ class RegistryViewSet(ApiViewSet):
 
     def valid(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
         """The body, validated; raises Invalid. A partial one holds only what was sent."""
-        serializer = self.get_serializer(data=request.data, partial=partial)
-        serializer.is_valid(raise_exception=True)
-        data: dict[str, Any] = serializer.validated_data
-        return data
+        return validated(self.get_serializer(data=request.data, partial=partial))
 
     def page(self, rows: QuerySet[Any], serializer: Any) -> Response:
         found = self.paginate_queryset(rows)

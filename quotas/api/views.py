@@ -19,6 +19,7 @@ from accounts.api.serializers import NewPersonSerializer
 from accounts.api.views.people import PersonViewSet
 from accounts.models import User
 from common.api import query
+from common.api.bodies import validated
 from common.api.views import ApiView, ApiViewSet
 from common.errors import NotFound
 from common.schema import DONE
@@ -150,10 +151,7 @@ class PlanViewSet(ApiViewSet):
         return Response(status=204)
 
     def _valid(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
-        serializer = self.get_serializer(data=request.data, partial=partial)
-        serializer.is_valid(raise_exception=True)
-        fields: dict[str, Any] = serializer.validated_data
-        return fields
+        return validated(self.get_serializer(data=request.data, partial=partial))
 
     def _found(self, plan_id: UUID) -> Plan:
         plan: Plan | None = self.get_queryset().filter(pk=plan_id).first()

@@ -10,15 +10,20 @@ import gc
 import json
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
+from common.api.bodies import validated
+from common.api.fields import TextField
 from common.api.views import ApiView, ApiViewSet
 from common.errors import Invalid
 from common.security_headers import SecurityHeaders
@@ -76,6 +81,27 @@ def test_a_view_lets_go_of_what_was_sent_and_of_what_it_answered(kind, actions, 
 
     kind.as_view(*actions, seen=seen)(request)
     del request
+
+    assert [each() for each in seen] == [None] * 3
+
+
+class Sent(serializers.Serializer[Any]):
+    text = TextField()
+
+
+class Body(dict[str, Any]):
+    """An object of JSON that can be watched."""
+
+
+@pytest.mark.parametrize("text", ["answer", " "])
+def test_a_serializer_lets_go_of_what_was_sent(text):
+    body = Body(text=text)
+    serializer = Sent(data=body)
+    seen = [weakref.ref(each) for each in (body, serializer, serializer.fields["text"])]
+
+    with suppress(ValidationError):
+        assert validated(serializer) == {"text": "answer"}
+    del body, serializer
 
     assert [each() for each in seen] == [None] * 3
 

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from accounts.api import serializers
 from accounts.api.callers import address_of, device_of
 from accounts.services import authentication, recovery, registration, sign_ins, tokens
+from common.api.bodies import validated
 from common.api.views import ApiView
 from common.schema import DONE
 
@@ -27,10 +28,7 @@ class PublicView(ApiView):
 
     def valid(self, request: Request) -> dict[str, Any]:
         """The body, validated; raises Invalid."""
-        serializer = self.serializer_class(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        data: dict[str, Any] = serializer.validated_data
-        return data
+        return validated(self.serializer_class(data=request.data))
 
 
 class RegisterView(PublicView):

@@ -16,6 +16,7 @@ from accounts.api.key_serializers import ApiKeySerializer, MadeApiKeySerializer,
 from accounts.models import ApiKey, User
 from accounts.services import api_keys
 from accounts.services.api_keys import NewKey
+from common.api.bodies import validated
 from common.api.views import ApiViewSet
 from common.errors import NotFound
 from common.schema import DONE
@@ -52,9 +53,8 @@ class ApiKeyViewSet(ApiViewSet):
     @extend_schema(request=NewApiKeySerializer, responses={201: MadeApiKeySerializer})
     def create(self, request: Request) -> Response:
         """`key` is in this answer and nowhere else."""
-        fields = self.new_serializer_class(data=request.data)
-        fields.is_valid(raise_exception=True)
-        made = self.make(caller_of(request).user, fields.validated_data)
+        fields = validated(self.new_serializer_class(data=request.data))
+        made = self.make(caller_of(request).user, fields)
         (shown,) = self.shown([made.row])
         return Response({**shown, "key": made.text}, status=201)
 

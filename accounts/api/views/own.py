@@ -12,6 +12,7 @@ from accounts.api import serializers
 from accounts.api.callers import address_of, caller_of
 from accounts.models import SignIn, User
 from accounts.services import profile
+from common.api.bodies import validated
 from common.api.views import ApiView, ApiViewSet
 from common.schema import DONE
 
@@ -32,10 +33,9 @@ class MeView(ApiView):
         request=serializers.ProfileSerializer, responses={200: serializers.UserSerializer}
     )
     def patch(self, request: Request) -> Response:
-        serializer = serializers.ProfileSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        fields = validated(serializers.ProfileSerializer(data=request.data))
         user = profile.update_profile(
-            caller_of(request).user, address=address_of(request), **serializer.validated_data
+            caller_of(request).user, address=address_of(request), **fields
         )
         return Response(serializers.UserSerializer(user).data)
 
@@ -47,11 +47,8 @@ class MeView(ApiView):
 
     @extend_schema(request=serializers.ErasePersonSerializer, responses={204: DONE})
     def delete(self, request: Request) -> Response:
-        serializer = serializers.ErasePersonSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        profile.erase_self(
-            caller_of(request), address=address_of(request), **serializer.validated_data
-        )
+        fields = validated(serializers.ErasePersonSerializer(data=request.data))
+        profile.erase_self(caller_of(request), address=address_of(request), **fields)
         return Response(status=204)
 
 
@@ -60,9 +57,7 @@ class ChangePasswordView(ApiView):
 
     @extend_schema(request=serializers.ChangePasswordSerializer, responses={204: DONE})
     def post(self, request: Request) -> Response:
-        serializer = serializers.ChangePasswordSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        data = serializer.validated_data
+        data = validated(serializers.ChangePasswordSerializer(data=request.data))
         profile.change_password(
             caller_of(request),
             old=data["old_password"],

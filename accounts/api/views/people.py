@@ -17,6 +17,7 @@ from accounts.models import SignIn, User
 from accounts.models.users import UserQuerySet
 from accounts.services import people
 from common.api import query
+from common.api.bodies import validated
 from common.api.views import ApiViewSet
 from common.db import bounded_query
 from common.errors import NotFound, PermissionDenied
@@ -103,9 +104,8 @@ class PersonViewSet(ManagingViewSet):
     def create(self, request: Request) -> Response:
         """Somebody who can sign in at once; a member, unless `roles` says otherwise."""
         caller = self.check("add")
-        fields = serializers.NewPersonSerializer(data=request.data)
-        fields.is_valid(raise_exception=True)
-        made = people.create(**fields.validated_data, actor=caller)
+        fields = validated(serializers.NewPersonSerializer(data=request.data))
+        made = people.create(**fields, actor=caller)
         return Response(self.shown([made])[0], status=201)
 
     def retrieve(self, request: Request, user_id: UUID) -> Response:
@@ -117,9 +117,8 @@ class PersonViewSet(ManagingViewSet):
         """`is_active: false` suspends: tokens, sessions, API keys, sockets and streams end at
         once, and keys for good."""
         caller = self.check("change")
-        fields = self.changes_serializer_class(data=request.data)
-        fields.is_valid(raise_exception=True)
-        changed = self.change(self.found(user_id), fields.validated_data, actor=caller)
+        fields = validated(self.changes_serializer_class(data=request.data))
+        changed = self.change(self.found(user_id), fields, actor=caller)
         return Response(self.shown([changed])[0])
 
     @extend_schema(responses={204: DONE})

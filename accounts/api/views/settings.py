@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from accounts.api.callers import caller_of
 from accounts.api.settings import SettingsChangesSerializer, SettingsSerializer
 from accounts.services import deployment_settings
+from common.api.bodies import validated
 from common.api.views import ApiView
 
 
@@ -29,7 +30,6 @@ class SettingsView(ApiView):
         """What is named changes, in every process within seconds; null is the way back to what
         the environment says."""
         user = caller_of(request).user
-        changes = SettingsChangesSerializer(data=request.data)
-        changes.is_valid(raise_exception=True)
-        deployment_settings.change(changes.validated_data, actor=user)
+        changes = validated(SettingsChangesSerializer(data=request.data))
+        deployment_settings.change(changes, actor=user)
         return Response(deployment_settings.shown_to(user))

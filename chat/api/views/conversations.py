@@ -22,6 +22,7 @@ from chat.models import Conversation
 from chat.services import conversations
 from chat.services.search import search
 from common.api import query
+from common.api.bodies import validated
 from common.api.views import ApiViewSet
 from common.db import bounded_query
 from common.errors import NotFound
@@ -79,9 +80,8 @@ class ConversationViewSet(ApiViewSet):
 
     @extend_schema(request=NewConversationSerializer, responses={201: ConversationSerializer})
     def create(self, request: Request) -> Response:
-        fields = NewConversationSerializer(data=request.data)
-        fields.is_valid(raise_exception=True)
-        made = conversations.create_conversation(caller_of(request), **fields.validated_data)
+        fields = validated(NewConversationSerializer(data=request.data))
+        made = conversations.create_conversation(caller_of(request), **fields)
         return Response(ConversationSerializer(made).data, status=201)
 
     def retrieve(self, request: Request, conversation_id: UUID) -> Response:
@@ -92,9 +92,8 @@ class ConversationViewSet(ApiViewSet):
 
     @extend_schema(request=ConversationChangesSerializer)
     def partial_update(self, request: Request, conversation_id: UUID) -> Response:
-        fields = ConversationChangesSerializer(data=request.data)
-        fields.is_valid(raise_exception=True)
-        return self._changed(request, conversation_id, **fields.validated_data)
+        fields = validated(ConversationChangesSerializer(data=request.data))
+        return self._changed(request, conversation_id, **fields)
 
     @extend_schema(request=ConversationChangesSerializer)
     def update(self, request: Request, conversation_id: UUID) -> Response:

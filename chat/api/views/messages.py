@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from chat.api.serializers import EditSerializer, FeedbackSerializer, SendSeriali
 from chat.services import messages
 from chat.services.turn_requests import TurnStarted, send_message
 from common.api import query
+from common.api.bodies import validated
 from common.api.renderers import EventStreamRenderer, JSONRenderer
 from common.api.views import ApiView
 from common.schema import DONE
@@ -27,9 +27,7 @@ from common.schema import DONE
 
 def send(request: Request, conversation_id: UUID) -> TurnStarted:
     """Begin the turn that a send asks for; raises Invalid and what the service raises."""
-    serializer = SendSerializer(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    fields: dict[str, Any] = serializer.validated_data
+    fields = validated(SendSerializer(data=request.data))
     fields.pop("attachments", None)
     return send_message(
         caller_of(request), conversation_id, **fields, idempotency_key=idempotency_key(request)
@@ -121,9 +119,7 @@ class MessageView(ApiView):
     @extend_schema(request=EditSerializer, responses={200: schema.MessageSerializer})
     def patch(self, request: Request, message_id: UUID) -> Response:
         """Edit in place. To branch instead, send with the message's `parent_id`."""
-        serializer = EditSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        content = serializer.validated_data["content"]
+        content = validated(EditSerializer(data=request.data))["content"]
         return Response(messages.edit_message(caller_of(request), message_id, content))
 
     @extend_schema(request=EditSerializer, responses={200: schema.MessageSerializer})
@@ -149,9 +145,7 @@ class FeedbackView(ApiView):
     @extend_schema(request=FeedbackSerializer, responses={200: schema.MessageSerializer})
     def post(self, request: Request, message_id: UUID) -> Response:
         """Rate an answer. A second rating replaces the first."""
-        serializer = FeedbackSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        given = serializer.validated_data
+        given = validated(FeedbackSerializer(data=request.data))
         return Response(messages.rate_message(caller_of(request), message_id, **given))
 
     @extend_schema(responses={204: DONE})

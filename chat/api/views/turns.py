@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -21,6 +20,7 @@ from chat.api.waiting import Waiting
 from chat.services import messages
 from chat.services.stopping import ending, request_stop
 from chat.services.turn_requests import TurnStarted, chat_once, regenerate, turn_of_message
+from common.api.bodies import validated
 from common.api.renderers import EventStreamRenderer, JSONRenderer
 from common.api.views import ApiView
 from common.db import in_thread
@@ -90,14 +90,9 @@ class RegenerateView(ApiView):
         return replies.whole(self.begin(request, message_id))
 
     def begin(self, request: Request, message_id: UUID) -> TurnStarted:
-        serializer = RegenerateSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        return regenerate(
-            caller_of(request),
-            message_id,
-            **serializer.validated_data,
-            idempotency_key=idempotency_key(request),
-        )
+        fields = validated(RegenerateSerializer(data=request.data))
+        key = idempotency_key(request)
+        return regenerate(caller_of(request), message_id, **fields, idempotency_key=key)
 
 
 @extend_schema(tags=["turns"])
@@ -116,9 +111,7 @@ class ChatView(ApiView):
     )
     def post(self, request: Request) -> HttpResponseBase:
         """Answer these messages. `stream: true` or `Accept: text/event-stream` streams it."""
-        serializer = ChatOnceSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        fields: dict[str, Any] = dict(serializer.validated_data)
+        fields = validated(ChatOnceSerializer(data=request.data))
         asks_stream = fields.pop("stream")
 
         def begin() -> TurnStarted:

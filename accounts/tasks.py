@@ -34,4 +34,6 @@ def send_soon(sender: object, *, mail_id: UUID, **kwargs: Any) -> None:
     try:
         send_mail.apply_async((str(mail_id),), retry=False)
     except OperationalError:
-        logger.warning("No broker: a letter waits for the next sweep.")
+        logger.warning(
+            "The broker is away: a letter waits for the next sweep. See to the Redis of REDIS_URL."
+        )

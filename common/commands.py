@@ -75,7 +75,11 @@ class ExplainedCommand(BaseCommand):
         if self.examples:
             lines = "\n".join(f"  {example}" for example in self.examples)
             kwargs.setdefault("epilog", _("examples:") + f"\n{lines}")
-        return super().create_parser(prog_name, subcommand, **kwargs)
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        for action in parser._actions:  # noqa: SLF001 Django adds one past what suppresses others
+            if self.suppressed_base_arguments & set(action.option_strings):
+                action.help = argparse.SUPPRESS
+        return parser
 
 
 class _Cli(ExplainedCommand, ABC):

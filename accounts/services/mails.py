@@ -95,9 +95,11 @@ def deliver(mail_id: UUID) -> bool:
             given_up = mail.attempts >= settings.MAIL_ATTEMPTS
             logger.log(
                 logging.ERROR if given_up else logging.WARNING,
-                "A letter could not be sent: %s %s, try %d of %d, %s.",
-                *(mail.letter, mail.pk, mail.attempts, settings.MAIL_ATTEMPTS),
-                type(error).__name__,
+                "The letter %s %s was not taken (%s), try %d of %d%s. See to the mail server of "
+                "EMAIL_URL.",
+                *(mail.letter, mail.pk, type(error).__name__),
+                *(mail.attempts, settings.MAIL_ATTEMPTS),
+                ": it is dropped" if given_up else "; it is sent again later",
             )
             if not given_up:
                 return False

@@ -96,7 +96,7 @@ def test_a_lost_job_is_found_by_the_sweep(mina):
     assert len(mail.outbox) == 1
 
 
-def test_without_a_broker_the_request_succeeds(mina, monkeypatch, committed):
+def test_without_a_broker_the_request_succeeds(mina, monkeypatch, committed, caplog):
     """F4"""
 
     def refuse(*args, **options):
@@ -108,6 +108,7 @@ def test_without_a_broker_the_request_succeeds(mina, monkeypatch, committed):
 
     assert answer.status_code == 202
     assert OutgoingMail.objects.count() == 1
+    assert "See to the Redis of REDIS_URL." in caplog.text
 
 
 def test_a_mail_server_that_refuses_is_asked_again_later_and_not_for_ever(
@@ -131,6 +132,9 @@ def test_a_mail_server_that_refuses_is_asked_again_later_and_not_for_ever(
     waits = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(tries)]
     assert waits == [60, 120]
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "ERROR"]
+    told = [record.getMessage() for record in caplog.records]
+    assert "try 2 of 3; it is sent again later." in told[1]
+    assert "try 3 of 3: it is dropped. See to the mail server of EMAIL_URL." in told[2]
     assert "SMTPRecipientsRefused" in caplog.text
     assert mina.email not in caplog.text
     assert not OutgoingMail.objects.exists()

@@ -185,14 +185,14 @@ def _add_people(parser: Any) -> None:
         action="append",
         default=[],
         metavar="ROLE",
-        help=_("To whoever has this role; may be given again."),
+        help=_("To whoever has this role; may be repeated."),
     )
     parser.add_argument(
         "--user",
         action="append",
         default=[],
         metavar="NAME",
-        help=_("To this person: user name or e-mail; may be given again."),
+        help=_("To this person: user name or e-mail; may be repeated."),
     )
 
 

@@ -32,8 +32,8 @@ class Command(CliGroup):
         creating = self.add("create", self.create, help=_("Make a plan."))
         changing = self.add("change", self.change, help=_("Change a plan for all who have it."))
         for parser, text in (
-            (creating, _("Such as tokens/day=500000; may be given again.")),
-            (changing, _("All its limits from now on; may be given again.")),
+            (creating, _("Such as tokens/day=500000; may be repeated.")),
+            (changing, _("All its limits from now on; may be repeated.")),
         ):
             _add_name(parser)
             parser.add_argument(

@@ -48,7 +48,7 @@ def _post(warning: QuotaWarning, user: User) -> bool:
         mine = QuotaWarning.objects.filter(pk=warning.pk, mailed=False).update(mailed=True)
         if mine:
             told = _told(warning, user)
-            subject = _("%(percent)d %% of a limit at Parley are used") % told
+            subject = _("%(percent)d %% of a limit at Parley is used") % told
             body = render_to_string("quotas/mail/quota_warning.txt", told)
             mails.post_notice(user, subject=subject, body=body)
     return bool(mine)

@@ -29,7 +29,7 @@ test-postgres: $(DEV) ## The same on PostgreSQL and Redis (POSTGRES_URL, TEST_RE
 	DATABASE_URL='$(POSTGRES_URL)' REDIS_URL='$(TEST_REDIS_URL)' $(RUN) -m pytest -n $(WORKERS) --dist loadscope $(OPTIONS)
 
 test-faults: $(DEV) ## Run the slow tests of faults and of everything that takes its time
-	$(RUN) -m pytest -n $(WORKERS) --dist loadscope tests/faults
+	$(RUN) -m pytest -n $(WORKERS) --dist loadscope tests/faults $(OPTIONS)
 
 mutations: $(DEV) ## Take each defence away and see its test turn red (ROWS="O2 T5" for some)
 	$(RUN) -m bin.mutations --postgres '$(POSTGRES_URL)' --redis '$(TEST_REDIS_URL)' $(ROWS)
@@ -37,7 +37,7 @@ mutations: $(DEV) ## Take each defence away and see its test turn red (ROWS="O2 
 lint: $(DEV) ## Check style, imports between apps, missing migrations, stale documents
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --recursive $(CODE) bin deploy manage.py
+	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --recursive $(CODE) deploy manage.py
 	$(VENV)/bin/lint-imports
 	$(RUN) manage.py makemigrations --check --dry-run
 	$(RUN) manage.py document_settings --check
@@ -46,7 +46,7 @@ advisories: $(DEV) ## Ask the package index what is known against the pinned ver
 	$(VENV)/bin/pip-audit --disable-pip --requirement requirements.txt
 
 types: $(DEV) ## Check types, strictly
-	$(RUN) -m mypy $(CODE) manage.py tests bench
+	$(RUN) -m mypy $(CODE) deploy manage.py tests bench
 
 security-rows: $(VENV)/.installed ## List the rows of docs/security.md, their tests and how these ended
 	@$(RUN) -m bin.security_rows

@@ -27,7 +27,7 @@ def counted(prompt: list[dict[str, Any]]) -> int:
 @pytest.fixture
 def narrow(servers_at, upstream):
     """A person with a model of their own, whose window is small."""
-    with servers_at(ALLOW_PRIVATE_UPSTREAMS="true") as (first, _second):
+    with servers_at(ALLOW_PRIVATE_UPSTREAMS="true", AUTOMATIC_SUMMARIES="true") as (first, _second):
         person = register(first)
         connection = person.call(
             "POST",

@@ -19,7 +19,7 @@ from common.errors import Invalid, NotFound
 from quotas.admin.fields import AmountForm, SubjectForm
 from quotas.admin.named import OfSubjects
 from quotas.admin.words import shown
-from quotas.models import Kind, Plan, PlanAssignment, PlanLimit
+from quotas.models import Kind, Metric, Period, Plan, PlanAssignment, PlanLimit
 from quotas.services import plans
 from quotas.services.amounts import Allowance
 
@@ -82,7 +82,7 @@ class PlanLimits(TabularInline):  # type: ignore[misc]  # unfold ships no types
     formset = PlanLimitFormSet
     fields: tuple[str, ...] = ("metric", "period", "amount")
     extra = 0
-    max_num = 12
+    max_num = len(Metric) * len(Period)
     hide_title = True
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -36,7 +36,11 @@ def check_name(name: str, *, besides: Plan | None = None) -> str:
     """As it is stored; raises Invalid for what is no name, or that of another plan."""
     name = name.strip()
     if not name or not is_line(name) or len(name) > settings.NAME_CHARACTERS or name == NO_PLAN:
-        raise Invalid.field("name", _("This cannot be the name of a plan."))
+        raise Invalid.field(
+            "name",
+            _("Use one line of up to %(count)d visible characters, other than the word %(word)s.")
+            % {"count": settings.NAME_CHARACTERS, "word": NO_PLAN},
+        )
     others = Plan.objects.filter(name=name)
     if besides is not None:
         others = others.exclude(pk=besides.pk)

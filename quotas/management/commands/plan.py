@@ -45,14 +45,18 @@ class Command(CliGroup):
         changing.add_argument("--rename", metavar="NAME", help=_("Its new name."))
         changing.add_argument("--no-limits", action="store_true", help=_("Take all limits away."))
         deleting = self.add(
-            "delete", self.delete, help=_("Delete a plan; who had it has the default one.")
+            "delete",
+            self.delete,
+            help=_("Delete a plan; who had it has their roles', else the default."),
         )
         _add_name(deleting)
         deleting.add_argument("--yes", action="store_true", help=_("Do not ask."))
         assigning = self.add("assign", self.assign, help=_("Give a plan to people or a role."))
         assigning.add_argument("name", metavar="NAME", help=_("Name of a plan, or none."))
         assigning.add_argument("users", nargs="*", metavar="USER", help=_("User name or e-mail."))
-        assigning.add_argument("--role", help=_("To each who has this role and no plan."))
+        assigning.add_argument(
+            "--role", help=_("To each who has this role and no plan of their own.")
+        )
 
     def list_plans(self, **_options: Any) -> Answer:
         found = Plan.objects.prefetch_related("limits").annotate(assigned=Count("assignments"))

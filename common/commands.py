@@ -101,8 +101,13 @@ class _Cli(ExplainedCommand, ABC):
             if text := _what_ails_the_database(error):
                 raise Refused(text) from error
             raise
-        if answer is not None:
+        if answer is None:
+            return
+        if as_json or answer:
             self.stdout.write(_as_json(answer) if as_json else _as_text(answer))
+        else:
+            # Not among the rows, where a program would take it for one.
+            self.stderr.write(_("There is nothing to show."), style_func=str)
 
 
 class CliCommand(_Cli):

@@ -316,3 +316,8 @@ class TestAddresses:
         assert "suspended" in err
         assert not OutgoingMail.objects.exists()
         assert not AuditEntry.objects.filter(action="password.link_sent").exists()
+
+
+def test_a_list_of_nobody_says_so_and_prints_no_row(run):
+    assert run("user", "list") == (0, "", "There is nothing to show.\n")
+    assert run("user", "list", "--format", "json")[1].strip() == "[]"

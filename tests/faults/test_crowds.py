@@ -29,6 +29,7 @@ from tests.waiting import until
 
 CROWD = 1_000
 PATIENCE = 120
+FEW = 20  # that the process, one turn and its reader have open
 Come = Callable[[Person, str], Awaitable[asyncio.StreamWriter]]
 
 
@@ -109,14 +110,14 @@ def nobody_there(server: Server) -> bool:
 def left_behind(server: Server) -> dict[str, int]:
     until(lambda: nobody_there(server), "all have left", seconds=PATIENCE)
     # Who was told to go and does not is dropped some seconds later.
-    until(lambda: insides(server)["sockets"] < 40, "all were dropped", seconds=PATIENCE)
+    until(lambda: insides(server)["sockets"] <= FEW, "all were dropped", seconds=PATIENCE)
     return insides(server)
 
 
 def no_more(before: dict[str, int], after: dict[str, int]) -> None:
     """But for what the one turn and its reader have open."""
     more = {what: after[what] - before[what] for what in before}
-    assert all(each <= 20 for each in more.values()), more
+    assert all(each <= FEW for each in more.values()), more
 
 
 @pytest.mark.parametrize("how", [come_to_read, come_to_talk], ids=["streams", "sockets"])

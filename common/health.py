@@ -33,7 +33,7 @@ _TO_DO = {
     DISK_LOW: "Make room on the disk.",
     schema_state.BEHIND: "Run manage.py migrate.",
     schema_state.AHEAD: "A newer Parley changed the database: install that version.",
-    "database": "See to the server of DATABASE_URL.",
+    "database": "See to the database (DATABASE_URL), and to the room on its disk.",
     "cache": "See to the Redis of REDIS_URL.",
     "channel_layer": "See to the Redis of REDIS_URL.",
     "jobs": "See to the worker and the beat.",

@@ -100,7 +100,8 @@ async def _run_all(hooks: list[Hook], *, seconds: float) -> None:
             )
         except Exception:
             logger.exception(
-                "A bug of Parley's: the server ends, and %s failed. Please report what follows.",
+                "The server ends, and %s failed. If the database is up, please report what"
+                " follows.",
                 hook.__qualname__,
             )
 

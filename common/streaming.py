@@ -232,7 +232,7 @@ class StreamingHandler(ASGIHandler):
             # The status is out: a broken stream is what tells the reader to come again.
             logger.warning(
                 "A stream was cut off; its reader can go on where it ended. "
-                "See to the server of DATABASE_URL.",
+                "See to the database (DATABASE_URL), and to the room on its disk.",
                 error=type(exc).__name__,
             )
             response.drop()

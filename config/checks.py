@@ -86,11 +86,13 @@ def origins(**_kwargs: Any) -> list[CheckMessage]:
 
 def _is_origin(text: str) -> bool:
     """As browsers write it, and no more: what never equals one would let nobody in."""
-    if parts_of(text) is None:
+    parts = parts_of(text)
+    if parts is None or not text.isascii() or set("* ") & set(text):
         return False
-    parts = urlsplit(text)
-    plain = f"{parts.scheme}://{parts.netloc.lower()}"
-    return text == plain and not set("@* ") & set(parts.netloc)
+    scheme, host, port = parts
+    shown = f"[{host}]" if ":" in host else host
+    usual = 443 if scheme == "https" else 80
+    return text == f"{scheme}://{shown}" + ("" if port == usual else f":{port}")
 
 
 @register(SETTINGS_CHECKS)

@@ -98,7 +98,7 @@ class EmbeddedWorker:
             except Exception:  # the broker is away: the next tick may have it back
                 logger.exception(
                     "The beat could not tell what is due, and tries again in a second. "
-                    "See to the Redis of REDIS_URL."
+                    "If Redis (REDIS_URL) is up, or none is used, please report what follows."
                 )
                 pause = 1
 

@@ -37,7 +37,7 @@ async def lifespan(_scope: Any, receive: Any, send: Any) -> None:
                 return
             except Exception:
                 logger.exception(
-                    "A bug of Parley's: the server could not start. Please report what follows."
+                    "The server could not start. If the database is up, please report what follows."
                 )
                 await send({"type": "lifespan.startup.failed", "message": ""})
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import shlex
 import socket
@@ -58,14 +59,21 @@ def or_say_why() -> Iterator[None]:
     except OperationalError as exc:
         reason = _ails_the_database(exc)
     except OSError as exc:
+        if not _is_of_the_folder(exc):
+            raise
         told = _(
             "DATA_DIR: %(folder)s cannot be used (%(reason)s). Is there room, and is it yours?"
         )
-        reason = told % {"folder": settings.DATA_DIR, "reason": reason_of(exc)}
+        reason = told % {"folder": settings.DATA_DIR, "reason": exc.strerror}
     else:
         return
     sys.stderr.write(_("Parley cannot start.") + f"\n{reason}\n")
     sys.exit(1)
+
+
+def _is_of_the_folder(exc: OSError) -> bool:
+    named = isinstance(exc.filename, str) and Path(exc.filename).is_relative_to(settings.DATA_DIR)
+    return named or exc.errno == errno.ENOSPC
 
 
 def _ails_the_database(exc: DatabaseError) -> str:
@@ -134,12 +142,14 @@ def bind() -> socket.socket:
             _("HOST: %(host)s is no address of this machine. Use HOST=127.0.0.1.")
             % {"host": settings.HOST}
         ) from None
-    listener = socket.socket(family, kind, proto)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = None
     try:
+        listener = socket.socket(family, kind, proto)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as exc:
-        listener.close()
+        if listener is not None:
+            listener.close()
         raise CannotStart(
             _(
                 "PORT: %(host)s:%(port)d cannot be used (%(reason)s). "

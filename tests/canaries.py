@@ -18,7 +18,6 @@ import pytest
 _WORDS = (
     "correct horse",
     "longer horse battery",
-    "canary staple",
     "a canary of a text",
     "secret prompt",
     "secret answer",

@@ -86,6 +86,13 @@ def _warnings(path: Path) -> Iterator[str]:
                 args=[ast.Constant(value=str(said)), *_rest],
             ) if level in _SERIOUS:
                 yield said
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="logger"), attr="log"),
+                args=[_level, ast.Constant(value=str(said)), *_rest],
+            ):
+                yield said
+            case ast.keyword(arg="failed", value=ast.Constant(value=str(said))):
+                yield said
 
 
 def test_a_warning_in_the_log_is_a_sentence():

@@ -40,6 +40,8 @@ def update_profile(
     proof = None
     if new_email != user.email:
         proof = email_addresses.prove_wish(user, password=password, address=address)
+    if not fields and not email:
+        return user
     with write_transaction():
         if fields and not User.objects.filter(pk=user.pk).update(**fields):
             raise NotFound

@@ -174,8 +174,8 @@ async def _write(plan: _Plan) -> None:
 _job = UnaskedJob(
     _write,
     failed=(
-        "A bug of Parley's: a branch got no summary; its next answer brings another try."
-        " Please report what follows."
+        "A branch got no summary; its next answer brings another try. If the database is up,"
+        " please report what follows."
     ),
 )
 

@@ -67,8 +67,8 @@ async def _write(untitled: _Untitled) -> None:
 _job = UnaskedJob(
     _write,
     failed=(
-        "A bug of Parley's: a conversation got no title; its next answer brings another try."
-        " Please report what follows."
+        "A conversation got no title; its next answer brings another try. If the database is up,"
+        " please report what follows."
     ),
 )
 

@@ -39,7 +39,7 @@ class TurnRef(NamedTuple):
 class Event(NamedTuple):
     """One event: `data` is a line of JSON, the same for SSE and WebSocket.
 
-    `forgets` is the end of a turn whose answer was deleted: whoever keeps its log drops it.
+    `forgets` is the end of a turn whose answer was deleted: what Redis has of it is dropped.
     """
 
     seq: int

@@ -130,7 +130,7 @@ class Runner:
             if not done.cancelled() and (error := done.exception()):
                 logger.error(
                     "The end of an answer was not stored. It is closed once it has stood still for"
-                    " a while. See to the server of DATABASE_URL.",
+                    " a while. See to the database (DATABASE_URL), and to the room on its disk.",
                     turn=str(turn.prepared.ref.turn_id),
                     exc_info=error,
                 )
@@ -186,7 +186,7 @@ class Runner:
             except Exception as exc:  # noqa: BLE001 the next second may have the database back
                 logger.warning(
                     "Answers that are being written were not saved; the next second tries again."
-                    " See to the server of DATABASE_URL.",
+                    " See to the database (DATABASE_URL), and to the room on its disk.",
                     error=type(exc).__name__,
                 )
 
@@ -268,7 +268,7 @@ def _tell_failure(done: Future[Any]) -> None:
     if not done.cancelled() and (error := done.exception()):
         logger.warning(
             "A stop or an end did not reach its answer; it is seen there a little later. See to the"
-            " Redis of REDIS_URL and the server of DATABASE_URL.",
+            " database (DATABASE_URL) and, where there is one, to Redis (REDIS_URL).",
             exc_info=error,
         )
 

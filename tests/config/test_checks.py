@@ -71,6 +71,7 @@ def test_each_is_an_error_in_production(settings, setting, value, named):
         *("*", "null", "app.example.com", "ftp://a.example", "https://", "https://*.example.com"),
         *("https://a.example/", "https://a.example/x", "https://a.example?x", "https://a b"),
         *("https://me@a.example", "https://a.example:x", "https://A.example"),
+        *("https://a.example:443", "http://a:80", "https://a:", "https://bücher.example"),
     ],
 )
 def test_what_no_browser_calls_an_origin_stops_a_start(settings, origin):

@@ -16,13 +16,13 @@ import sys
 import tarfile
 import threading
 from contextlib import ExitStack, closing, contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import psycopg
 import pytest
 
 from tests.e2e.conftest import PAIRED, database
-from tests.e2e.person import register, sign_in
+from tests.e2e.person import PASSWORD, register, sign_in
 from tests.server import ROOT, environment, free_port, launch, manage, wait_until_ready
 
 AUDIT = """
@@ -220,7 +220,7 @@ def test_a_backup_under_load_is_one_moment_and_comes_back_whole(deployment, tmp_
 def test_the_file_holds_no_keys_and_no_cookies(deployment, tmp_path):
     path = tmp_path / "backup.tar"
     with deployment.server() as server:
-        body = {"username": "root", "email": "root@example.org", "password": "correct horse 9!"}
+        body = {"username": "root", "email": "root@example.org", "password": PASSWORD}
         made = deployment.run(
             "create_admin",
             environ={f"ADMIN_{name.upper()}": value for name, value in body.items()},
@@ -228,7 +228,7 @@ def test_the_file_holds_no_keys_and_no_cookies(deployment, tmp_path):
         assert made.returncode == 0, made.stderr
         asked = server.request("/admin/login/")
         token = asked.headers["set-cookie"].partition("csrf=")[2].partition(";")[0]
-        form = f"username=root&password=correct+horse+9%21&csrfmiddlewaretoken={token}"
+        form = f"username=root&password={quote_plus(PASSWORD)}&csrfmiddlewaretoken={token}"
         signed_in = server.request(
             "/admin/login/",
             method="POST",

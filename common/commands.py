@@ -22,7 +22,7 @@ from django.core.management.base import (
     CommandParser,
     DjangoHelpFormatter,
 )
-from django.db import DatabaseError, OperationalError, ProgrammingError
+from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
@@ -38,6 +38,7 @@ Answer = Sequence[Mapping[str, Any]] | Mapping[str, Any] | str | None
 Handler = Callable[..., Answer]
 
 FORMATS = ("table", "json")
+_MOST = 1_000_000
 
 
 class Refused(CommandError):
@@ -97,7 +98,9 @@ class _Cli(ExplainedCommand, ABC):
                 self.stderr.write(dump_json(error.as_problem()), style_func=str)
                 sys.exit(1)
             raise Refused(_sentence(error)) from error
-        except (OperationalError, ProgrammingError) as error:
+        except (DataError, IntegrityError):  # a bug of ours
+            raise
+        except DatabaseError as error:
             if text := _what_ails_the_database(error):
                 raise Refused(text) from error
             raise
@@ -167,6 +170,15 @@ def usage_error(text: str) -> CommandError:
     return CommandError(text, returncode=2)
 
 
+def how_many(text: str) -> int:
+    """What `--limit` takes, as argparse wants it: a number from 1 on."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_MOST)) else 0
+    if not 1 <= number <= _MOST:
+        told = _("a number from 1 to %(most)d, not %(text)s") % {"most": _MOST, "text": text[:40]}
+        raise argparse.ArgumentTypeError(told)
+    return number
+
+
 def confirm(question: str) -> None:
     """Go on if whoever sits at the terminal says yes. Raises Refused where they do not, a usage
     error where there is nobody to ask."""
@@ -231,7 +243,7 @@ def _what_ails_the_database(error: DatabaseError) -> str:
         return told % {"reason": reason_of(refusal)}
     if is_behind:
         return _("The database is not set up for this version. Run: manage.py migrate")
-    if isinstance(error, OperationalError):
+    if not isinstance(error, ProgrammingError):
         return _("The database failed (%(reason)s).") % {"reason": reason_of(error)}
     return ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import shlex
 import socket
@@ -17,7 +16,7 @@ import redis
 from django.conf import settings
 from django.core import checks
 from django.core.management import call_command
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, IntegrityError, ProgrammingError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
@@ -56,7 +55,9 @@ def or_say_why() -> Iterator[None]:
         yield
     except CannotStart as exc:
         reason = str(exc)
-    except OperationalError as exc:
+    except (IntegrityError, ProgrammingError):  # a bug of ours
+        raise
+    except DatabaseError as exc:
         reason = _ails_the_database(exc)
     except OSError as exc:
         if not _is_of_the_folder(exc):
@@ -72,8 +73,8 @@ def or_say_why() -> Iterator[None]:
 
 
 def _is_of_the_folder(exc: OSError) -> bool:
-    named = isinstance(exc.filename, str) and Path(exc.filename).is_relative_to(settings.DATA_DIR)
-    return named or exc.errno == errno.ENOSPC
+    name = exc.filename
+    return isinstance(name, str) and Path(name).is_relative_to(settings.DATA_DIR)
 
 
 def _ails_the_database(exc: DatabaseError) -> str:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from django.utils.translation import gettext as _
 
-from common.text import clean
+from common.text import clean, is_line
 from models_registry.errors import ParameterRefused, ProviderGarbled, ProviderOverflow
 from models_registry.providers.answer import Answer
 from models_registry.providers.base import ChatRequest, Provider, ProviderEvent
@@ -139,7 +139,7 @@ def listed(body: Any, names: Callable[[Any], Iterable[Any]]) -> list[str]:
     except (TypeError, KeyError) as exc:
         raise ProviderGarbled(upstream_status=HTTPStatus.OK) from exc
     sound = [clean(name) for name in found if isinstance(name, str)]
-    fitting = [name for name in sound if 0 < len(name) <= MODEL_NAME_CHARACTERS]
+    fitting = [name for name in sound if 0 < len(name) <= MODEL_NAME_CHARACTERS and is_line(name)]
     return list(dict.fromkeys(fitting))[:MOST_MODELS]
 
 

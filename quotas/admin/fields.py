@@ -30,8 +30,9 @@ from quotas.services.subjects import Subject
 
 _PREFIX_CHARACTERS = 200
 _SUFFIXES = {"k": "000", "m": "000000"}
-# A comma anywhere else may be meant as the point of other languages: 12,50 is not 1250.
-_THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*|[kKmM])?", re.ASCII)
+# A comma anywhere else may be meant as the point of other languages: 12,50 is not 1250, and 0,125
+# not 125.
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*|[kKmM])?", re.ASCII)
 # The choices of `kind`: what can be chosen by a name.
 CHOSEN = (Kind.USER, Kind.GROUP, Kind.KEY, Kind.DEPLOYMENT)
 

@@ -40,6 +40,10 @@ class AllowanceSerializer(serializers.Serializer[Allowance]):
     limit = AmountField()
 
     def validate(self, attrs: dict[str, Any]) -> Any:
+        # A limit is whole, also where a PATCH may leave out what stands around it.
+        if missing := self.fields.keys() - attrs.keys():
+            required = self.error_messages["required"]
+            raise serializers.ValidationError({name: [required] for name in sorted(missing)})
         metric = attrs["metric"]
         try:
             return Allowance(metric, attrs["period"], amount_of(metric, attrs["limit"]))

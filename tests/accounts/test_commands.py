@@ -318,6 +318,14 @@ class TestAddresses:
         assert not AuditEntry.objects.filter(action="password.link_sent").exists()
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "ten", "9" * 20, "\u0663"])
+def test_how_many_is_a_number_in_reason(run, number):
+    _code, out, err = run("user", "list", "--limit", number)
+
+    assert out == ""
+    assert "a number from 1 to 1000000" in err
+
+
 def test_a_list_of_nobody_says_so_and_prints_no_row(run):
     assert run("user", "list") == (0, "", "There is nothing to show.\n")
     assert run("user", "list", "--format", "json")[1].strip() == "[]"

@@ -72,10 +72,11 @@ def test_each_is_an_error_in_production(settings, setting, value, named):
         *("https://a.example/", "https://a.example/x", "https://a.example?x", "https://a b"),
         *("https://me@a.example", "https://a.example:x", "https://A.example"),
         *("https://a.example:443", "http://a:80", "https://a:", "https://bücher.example"),
+        *("https://a:0", "https://a:08443", "https://exa%6dple.com", "https://a<b>"),
     ],
 )
 def test_what_no_browser_calls_an_origin_stops_a_start(settings, origin):
-    settings.CORS_ORIGINS = ["https://app.example.com", "http://localhost:3000", origin]
+    settings.CORS_ORIGINS = ["https://app.example.com", "http://[::1]:3000", origin]
 
     (message,) = checks.origins()
 

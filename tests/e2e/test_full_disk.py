@@ -85,6 +85,7 @@ def test_a_disk_that_fills_up_and_is_emptied(tmp_path, small_disk):
     ("room", "setting"),
     [
         pytest.param(0, "DATA_DIR:", id="for nothing"),
+        pytest.param(40 << 10, "DATABASE_URL:", id="for no table"),
         pytest.param(MB // 2, "DATABASE_URL:", id="for half of the tables"),
     ],
 )

@@ -233,6 +233,16 @@ def test_a_worker_and_a_beat_begin_with_the_same_questions(tmp_path, kind, name,
     assert "Traceback" not in ended.stderr
 
 
+def test_what_is_no_database_is_told_by_a_start_and_by_a_command(tmp_path):
+    (tmp_path / "parley.sqlite3").write_bytes(bytes(range(256)) * 20)
+
+    for words in (["serve"], ["user", "list"]):
+        ended = manage(*words, environ=environment(tmp_path, port=8139))
+        assert ended.returncode == 1
+        assert "(file is not a database)" in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
 def test_a_second_server_on_the_same_folder_refuses_to_start(tmp_path):
     with running(tmp_path) as first:
         second = launch(tmp_path)

@@ -295,6 +295,14 @@ def test_a_client_is_imported_before_its_servers_seconds_begin(environment, upst
     assert names() == ["gpt-4o", "mock"]
 
 
+def test_names_that_nobody_could_tell_apart_are_left_out(named, upstream):
+    upstream.models = ["gpt-4o", "gpt\u2028-4o", "\u202egpt", "\u3000"]
+
+    list_models()
+
+    assert names() == ["gpt-4o"]
+
+
 async def test_a_start_does_not_wait_for_a_silent_server(environment, upstream, settings):
     settings.DISCOVERY_SECONDS = 0.2
     environment(api_key=KEY, base_url=upstream.url)

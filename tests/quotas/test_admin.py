@@ -108,6 +108,7 @@ class TestPlans:
             ([of("tokens", "day", "lots")], "whole number"),
             ([of("cost", "day", "cheap")], "amount of money"),
             ([of("cost", "day", "12,50")], "amount of money"),
+            ([of("cost", "day", "0,125")], "amount of money"),
             ([of("tokens", "day", "1,5k")], "whole number"),
             ([of("tokens", "day", "-1")], "whole number"),
             ([of("tokens", "day", "1"), of("tokens", "day", "2")], "there twice"),

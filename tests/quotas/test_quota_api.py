@@ -220,6 +220,17 @@ class TestPlans:
         assert problem(answer) == (400, "invalid")
         assert list(answer.json()["errors"]) == [field]
 
+    @pytest.mark.parametrize("missing", ["metric", "period", "limit"])
+    def test_are_changed_by_whole_limits_only(self, chief, missing):
+        plan = Plan.objects.get(name="Standard").pk
+        part = {"metric": "tokens", "period": "day", "limit": 1}
+        del part[missing]
+
+        answer = chief.call("PATCH", f"plans/{plan}", {"limits": [part]})
+
+        assert problem(answer) == (400, "invalid")
+        assert list(answer.json()["errors"]) == [f"limits.0.{missing}"]
+
     def test_have_no_limit_twice_and_no_name_twice(self, chief):
         one = {"metric": "tokens", "period": "day", "limit": 1}
 

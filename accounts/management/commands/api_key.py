@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import ApiKey, Scope
 from accounts.services import api_keys, people
-from common.commands import Answer, CliGroup, moment, usage_error
+from common.commands import Answer, CliGroup, how_many, moment, usage_error
 from common.errors import NotFound
 
 
@@ -28,7 +28,9 @@ class Command(CliGroup):
         listing.add_argument(
             "--user", metavar="NAME", help=_("Only those of this person: user name or e-mail.")
         )
-        listing.add_argument("--limit", type=int, default=100, help=_("How many at most (100)."))
+        listing.add_argument(
+            "--limit", type=how_many, default=100, help=_("How many at most (100).")
+        )
         making = self.add("create", self.create, help=_("Make a key. It is printed this once."))
         making.add_argument(
             "--user", required=True, metavar="NAME", help=_("Its owner: user name or e-mail.")

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import AuditAction, AuditEntry
 from accounts.services import audit
-from common.commands import Answer, CliGroup, moment
+from common.commands import Answer, CliGroup, how_many, moment
 
 _AGO = re.compile(r"([0-9]{1,5})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -35,7 +35,9 @@ class Command(CliGroup):
         listing.add_argument(
             "--since", type=_moment, help=_("A date, a time (ISO 8601), or 30m, 24h, 7d.")
         )
-        listing.add_argument("--limit", type=int, default=100, help=_("How many at most (100)."))
+        listing.add_argument(
+            "--limit", type=how_many, default=100, help=_("How many at most (100).")
+        )
 
     def list_entries(
         self,

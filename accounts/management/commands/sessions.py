@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import SignIn
 from accounts.services import people, sign_ins
-from common.commands import Answer, CliGroup, usage_error
+from common.commands import Answer, CliGroup, how_many, usage_error
 from common.errors import NotFound
 
 
@@ -26,7 +26,9 @@ class Command(CliGroup):
         listing.add_argument(
             "--user", metavar="NAME", help=_("Only those of this person: user name or e-mail.")
         )
-        listing.add_argument("--limit", type=int, default=100, help=_("How many at most (100)."))
+        listing.add_argument(
+            "--limit", type=how_many, default=100, help=_("How many at most (100).")
+        )
         ending = self.add(
             "revoke",
             self.revoke,

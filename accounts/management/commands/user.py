@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 from accounts.management.passwords import given_password
 from accounts.models import Role, User
 from accounts.services import email_addresses, people, registration
-from common.commands import Answer, CliGroup, confirm
+from common.commands import Answer, CliGroup, confirm, how_many
 
 
 class Command(CliGroup):
@@ -34,7 +34,9 @@ class Command(CliGroup):
         )
         listing.add_argument("--role", help=_("Only those who have this role."))
         listing.add_argument("--suspended", action="store_true", help=_("Only suspended ones."))
-        listing.add_argument("--limit", type=int, default=100, help=_("How many at most (100)."))
+        listing.add_argument(
+            "--limit", type=how_many, default=100, help=_("How many at most (100).")
+        )
         for name, handler, text in (
             ("show", self.show, _("One person, with their devices.")),
             ("suspend", self.suspend, _("End every sign-in of a person and let none begin.")),

@@ -21,7 +21,7 @@ from chat.services.importing import import_file
 from chat.services.private_reading import record_reading, record_titles
 from chat.services.sharing import revoke_share
 from chat.services.stopping import stop_for_owner
-from common.commands import Answer, CliGroup, Refused, usage_error
+from common.commands import Answer, CliGroup, Refused, how_many, usage_error
 from common.errors import NotFound, PayloadTooLarge
 from common.money import as_decimal
 
@@ -60,10 +60,14 @@ class Command(CliGroup):
         listing.add_argument("--shared", action="store_true", help=_("Only public ones."))
         listing.add_argument("--search", default="", help=_("Part of the title."))
         _add_reason(listing)
-        listing.add_argument("--limit", type=int, default=100, help=_("How many at most (100)."))
+        listing.add_argument(
+            "--limit", type=how_many, default=100, help=_("How many at most (100).")
+        )
         showing = self.add("show", self.show, help=_("One conversation: its newest messages."))
         showing.add_argument("id", type=UUID, help=_("The conversation."))
-        showing.add_argument("--limit", type=int, default=20, help=_("How many messages (20)."))
+        showing.add_argument(
+            "--limit", type=how_many, default=20, help=_("How many messages (20).")
+        )
         _add_reason(showing)
         exporting = self.add(
             "export",
